@@ -1,0 +1,75 @@
+# Two commands: `make dev` runs everything on this machine, `make test` proves it.
+# They need Python 3.11+, make and the package registries; the rest they fetch into this folder.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+UV := sh scripts/uv.sh
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+STUDIO := web/apps/studio/dist/index.html
+WEB_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f \
+  \( -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -name '*.svg' \) -print)
+
+.PHONY: help dev test check lint types contracts test-python test-web journey test-long bench format wheel clean
+
+help: ## Show what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+dev: .venv/ready $(STUDIO) ## Run service, worker and studio page in one process
+	@media-pipeline dev
+
+test: check test-python test-web journey ## Prove everything: what CI runs
+
+check: lint types contracts ## Lint, format, types and import contracts, without running anything
+
+lint: .venv/ready
+	@ruff check .
+	@ruff format --check .
+
+types: .venv/ready
+	@mypy
+
+contracts: .venv/ready
+	@lint-imports --no-logo
+
+test-web: .venv/ready web/node_modules/ready $(STUDIO) ## The web packages' lint, types, tests and sizes
+	@cd web && npm run --silent check && npm test --silent && npm run --silent size
+
+journey: .venv/ready $(STUDIO) ## Walk through the studio in a real browser
+	@sh scripts/chromium.sh
+	@cd web && npm run --silent e2e
+
+test-python: .venv/ready $(STUDIO) ## The Python tests
+	@pytest
+
+test-long: .venv/ready $(STUDIO) ## The tests at full figures
+	@pytest -m "long or not long" --timeout 1800
+
+bench: .venv/ready ## The benchmarks, each beside its floor in the same run
+	@python bench/queue.py
+	@python bench/latency.py
+
+format: .venv/ready web/node_modules/ready ## Write the code as the linters want it
+	@ruff check --fix . && ruff format .
+	@cd web && npm run --silent format
+
+wheel: .venv/ready $(STUDIO) ## Build the wheel with the studio inside
+	@rm -rf src/media_pipeline/studio && cp -r web/apps/studio/dist src/media_pipeline/studio
+	@$(UV) build --wheel --out-dir dist
+	@rm -rf src/media_pipeline/studio
+
+clean: ## Remove everything that was fetched or built
+	rm -rf .venv .uv dist build web/node_modules web/*/*/dist
+
+.venv/ready: pyproject.toml uv.lock scripts/uv.sh
+	@$(UV) sync --locked --quiet
+	@touch $@
+
+web/node_modules/ready: web/package-lock.json | .venv/ready
+	@cd web && npm ci --silent --no-fund --no-audit
+	@touch $@
+
+$(STUDIO): web/node_modules/ready $(WEB_SOURCES)
+	@cd web && npm run --silent build
+	@touch $@

@@ -1,0 +1,100 @@
+"""Who is calling: Bearer tokens (RFC 6750) that are signed JWTs (RFC 7519), HS256.
+
+The only file that reads a token. Every defect gives the same 401, so that an answer tells an
+attacker nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import jwt
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from media_pipeline.api.problems import Problem
+from media_pipeline.ids import UserId
+
+MAX_TOKEN_BYTES: Final = 8192
+MAX_SUBJECT_BYTES: Final = 255
+LEEWAY_SECONDS: Final = 60
+
+_bearer = HTTPBearer(auto_error=False, description="A JWT whose `sub` claim is the user.")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A verified caller; `expires_at` in Unix seconds, None for a token without end."""
+
+    user_id: UserId
+    expires_at: float | None
+
+
+class Tokens:
+    """Verify (and in development make) HS256 tokens with one secret."""
+
+    def __init__(self, secret: str, *, issuer: str | None = None, audience: str | None = None) -> None:
+        self._secret = secret
+        self._issuer = issuer
+        self._audience = audience
+
+    def issue(self, user_id: UserId, *, seconds: int = 30 * 24 * 3600) -> str:
+        """Make a token for `user_id` that is valid for `seconds`."""
+        now = int(time.time())
+        claims: dict[str, object] = {"sub": user_id, "iat": now, "exp": now + seconds}
+        if self._issuer:
+            claims["iss"] = self._issuer
+        if self._audience:
+            claims["aud"] = self._audience
+        return jwt.encode(claims, self._secret, algorithm="HS256")
+
+    def verify(self, token: str) -> Identity | None:
+        """Return who the token names, or None for any defect at all."""
+        if len(token) > MAX_TOKEN_BYTES:
+            return None
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=["HS256"],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["sub", "exp"], "verify_aud": self._audience is not None},
+            )
+        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
+            return None
+        subject = claims["sub"]
+        if not _is_subject(subject):
+            return None
+        return Identity(UserId(subject), float(claims["exp"]))
+
+
+def _is_subject(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return 0 < len(value.encode()) <= MAX_SUBJECT_BYTES
+    except UnicodeEncodeError:
+        return False
+
+
+async def identify(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Identity:
+    """Return the caller, or answer 401."""
+    tokens: Tokens = request.app.state.tokens
+    identity = tokens.verify(credentials.credentials) if credentials else None
+    if identity is None:
+        raise Problem(
+            401,
+            "unauthorized",
+            "Send a valid token: `Authorization: Bearer …`.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return identity
+
+
+Caller = Annotated[Identity, Depends(identify)]

@@ -1,0 +1,138 @@
+"""`GET /events`: a user's events, live, as server-sent events.
+
+The response writes itself: no generator, no thread, no task for each event. What a stream carries and
+when it ends is the hub's; here are only HTTP's questions and the watch for a reader who leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Query
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from media_pipeline.api.auth import Caller, Identity
+from media_pipeline.api.problems import documented
+from media_pipeline.ids import JobId
+from media_pipeline.realtime.bus import BusError
+from media_pipeline.realtime.connection import Connection
+from media_pipeline.realtime.hub import Hub, Snapshot
+from media_pipeline.realtime.push import AsgiPush
+
+HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    # `no-transform` keeps proxies from compressing, which buffers; `x-accel-buffering` is nginx's switch.
+    (b"cache-control", b"no-store, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
+
+JobQuery = Annotated[
+    JobId | None,
+    Query(
+        alias="jobId", max_length=64, description="Only this job; without a position, its state so far first."
+    ),
+]
+PositionQuery = Annotated[
+    str | None, Query(alias="lastEventId", description="A position, for who cannot send the header.")
+]
+PositionHeader = Annotated[
+    str | None, Header(alias="Last-Event-ID", description="The position of the last event received.")
+]
+
+
+def events_routes(hub: Hub, *, snapshot: Snapshot) -> APIRouter:
+    """Build the route; `snapshot` reads a job's state events so far."""
+    router = APIRouter(tags=["events"])
+
+    @router.get(
+        "/events",
+        summary="Follow what happens",
+        status_code=200,
+        response_class=EventStream,
+        response_model=None,
+        responses={**documented(401, 404, 422, 429, 503), 200: {"description": DESCRIPTION}},
+    )
+    async def follow(
+        caller: Caller,
+        job_id: JobQuery = None,
+        position: PositionHeader = None,
+        asked_position: PositionQuery = None,
+    ) -> Response:
+        # A browser that reconnects repeats the address it was given and adds the newer header.
+        since = position or asked_position or None
+        return EventStream(hub, caller, snapshot=snapshot, job_id=job_id, since=since)
+
+    return router
+
+
+DESCRIPTION: Final = (
+    "A stream of server-sent events: `ready` or what was missed since the position, then every event of the "
+    "caller as it happens. Events that change state carry an `id:`, to come back with."
+)
+
+
+class EventStream(Response):
+    """A response that is a hub connection for as long as it lasts."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, hub: Hub, caller: Identity, *, snapshot: Snapshot, job_id: JobId | None, since: str | None
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = list(HEADERS)
+        self._hub = hub
+        self._caller = caller
+        self._snapshot = snapshot
+        self._job_id = job_id
+        self._since = since
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        outlet = AsgiPush(send)
+        connection = self._hub.connect(
+            outlet, user_id=self._caller.user_id, expires_at=self._caller.expires_at
+        )
+        outlet.resumed = connection.resume
+        try:
+            await self._start(connection, send)
+            await _last(outlet, receive)
+        finally:
+            connection.close()
+            await outlet.aclose()
+
+    async def _start(self, connection: Connection, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        if self._job_id is not None:
+            # A job may be unknown, which is said by a status: the bytes have to wait for it.
+            await self._hub.begin_job(connection, self._job_id, snapshot=self._snapshot, since=self._since)
+            await send(start)
+            connection.start()
+        else:
+            await send(start)
+            connection.start()
+            await self._begin(connection)
+
+    async def _begin(self, connection: Connection) -> None:
+        try:
+            await self._hub.begin(connection, since=self._since)
+        except BusError:
+            connection.end("bus_unavailable")
+
+
+async def _last(outlet: AsgiPush, receive: Callable[[], Awaitable[MutableMapping[str, object]]]) -> None:
+    """Return when the stream is over or its reader is gone."""
+    watch = asyncio.create_task(_until_disconnect(receive))
+    watch.add_done_callback(lambda _: outlet.abort())
+    try:
+        await outlet.over
+    finally:
+        watch.cancel()
+
+
+async def _until_disconnect(receive: Callable[[], Awaitable[MutableMapping[str, object]]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,67 @@
+"""`/media/upload`: from a browser straight into the store."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from media_pipeline.api.auth import Caller
+from media_pipeline.api.bodies import (
+    UploadCount,
+    UploadDone,
+    UploadInit,
+    UploadPath,
+    UploadPermission,
+)
+from media_pipeline.api.idempotency import IdempotencyKey, hash_request
+from media_pipeline.api.problems import documented
+from media_pipeline.media.meter import UploadMeter
+from media_pipeline.media.present import iso
+from media_pipeline.media.uploads import UploadNotFound, Uploads
+from media_pipeline.storage.store import Store
+
+
+def uploads_routes(uploads: Uploads, store: Store, meter: UploadMeter) -> APIRouter:
+    """Build the routes around a client's own PUT."""
+    router = APIRouter(prefix="/media/upload", tags=["uploads"])
+
+    @router.post("/init", responses=documented(400, 401, 413, 415, 422, 503), summary="Announce a file")
+    async def init_upload(body: UploadInit, caller: Caller, key: IdempotencyKey = None) -> UploadPermission:
+        begun = await uploads.begin(
+            caller.user_id,
+            filename=body.filename,
+            content_type=body.content_type,
+            size=body.size,
+            idempotency_key=key,
+            request_hash=hash_request("upload", body.model_dump()),
+        )
+        return UploadPermission(
+            upload_url=begun.permission.url,
+            object_path=begun.object_path,
+            job_id=begun.job.id,
+            headers=dict(begun.permission.headers),
+            expires_at=iso(begun.permission.expires_at.timestamp()),
+        )
+
+    @router.post(
+        "/complete",
+        responses=documented(400, 401, 404, 409, 413, 415, 422, 503),
+        summary="Say that the bytes are there",
+    )
+    async def complete_upload(body: UploadPath, caller: Caller) -> UploadDone:
+        job = await uploads.complete(caller.user_id, body.object_path)
+        url = await store.get_url(body.object_path)
+        return UploadDone(url=url, path=body.object_path, job_id=job.id)
+
+    @router.post(
+        "/progress",
+        status_code=204,
+        responses=documented(400, 401, 404, 422, 503),
+        summary="Tell your other tabs how far you are",
+    )
+    async def count_upload(body: UploadCount, caller: Caller) -> None:
+        job = await uploads.job_of(body.object_path)
+        if job is None or job.user_id != caller.user_id:
+            raise UploadNotFound("You have no upload at this path.")
+        await meter.note(job, body.loaded, body.total, reported_by="client")
+
+    return router

@@ -1,0 +1,235 @@
+"""The composition root: the only file that knows every room.
+
+`Program` builds the parts that the settings name and plugs them into each other; `create_app` puts
+the HTTP surface over them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from media_pipeline import __version__
+from media_pipeline.api.auth import Tokens
+from media_pipeline.api.limits import BodyLimit
+from media_pipeline.api.openapi import describe_api
+from media_pipeline.api.problems import install_problems
+from media_pipeline.api.routes.events import events_routes
+from media_pipeline.api.routes.generate import generate_routes
+from media_pipeline.api.routes.health import health_routes
+from media_pipeline.api.routes.jobs import jobs_routes, read_history
+from media_pipeline.api.routes.media import media_routes
+from media_pipeline.api.routes.storage import storage_routes
+from media_pipeline.api.routes.studio import studio_routes
+from media_pipeline.api.routes.uploads import uploads_routes
+from media_pipeline.clock import Clock, SystemClock
+from media_pipeline.db.migrate import migrate
+from media_pipeline.db.sqlite import SqliteDatabase
+from media_pipeline.devsecret import derive_secret, development_secret
+from media_pipeline.generation.handlers import ImageHandler, VideoHandler
+from media_pipeline.generation.manager import MediaGenerationManager
+from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.generation.providers.procedural import ProceduralProvider
+from media_pipeline.media.announcer import JobAnnouncer
+from media_pipeline.media.library import Library
+from media_pipeline.media.meter import UploadMeter
+from media_pipeline.media.uploads import Uploads
+from media_pipeline.queue.doorbell import LocalDoorbell
+from media_pipeline.queue.republisher import Republisher
+from media_pipeline.queue.rescuer import Rescuer
+from media_pipeline.queue.sqlite import SqliteQueue
+from media_pipeline.queue.worker import Handler, Worker, WorkerSettings
+from media_pipeline.realtime.hub import Hub
+from media_pipeline.realtime.memory import MemoryBus
+from media_pipeline.realtime.publisher import Publisher
+from media_pipeline.settings import Settings
+from media_pipeline.storage.local import LocalStore
+from media_pipeline.storage.memory import MemoryStore
+
+_log = structlog.get_logger(__name__)
+STUDIO_FOLDERS = (
+    Path(__file__).parent / "studio",
+    Path(__file__).parents[2] / "web" / "apps" / "studio" / "dist",
+)
+"""In the wheel, and in a checkout."""
+
+
+class Program:
+    """Service and worker in one process. `providers` replaces the configured ones."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        providers: list[MediaProvider] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.secret = (
+            settings.auth_jwt_secret.get_secret_value() if settings.auth_jwt_secret else development_secret()
+        )
+        self.tokens = Tokens(self.secret, issuer=settings.auth_issuer, audience=settings.auth_audience)
+        self.base_url = settings.public_url or f"http://localhost:{settings.port}"
+        self.store = self._build_store()
+        self.database = SqliteDatabase(settings.database_path, clock=self.clock)
+        self.doorbell = LocalDoorbell()
+        self.queue = SqliteQueue(
+            self.database, self.doorbell, window=lambda _kind: settings.media_concurrency
+        )
+        self.bus = MemoryBus(clock=self.clock)
+        self.hub = Hub(
+            self.bus,
+            clock=self.clock,
+            ping_seconds=settings.media_ping_seconds,
+            max_streams_per_user=settings.media_streams_per_user,
+        )
+        self.publisher = Publisher(self.bus)
+        self.library = Library(self.database, self.store)
+        self.announcer = JobAnnouncer(self.queue, self.publisher, self.store)
+        self.uploads = Uploads(
+            self.queue,
+            self.store,
+            self.announcer,
+            clock=self.clock,
+            max_bytes=settings.media_max_upload_bytes,
+        )
+        self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
+        self.providers: list[MediaProvider] = [ProceduralProvider()] if providers is None else providers
+        self.manager = MediaGenerationManager(self.providers, clock=self.clock)
+        self.worker = Worker(
+            self.queue,
+            self._handlers(),
+            self.announcer,
+            self.doorbell,
+            settings=WorkerSettings(
+                concurrency=settings.media_concurrency,
+                lease=settings.media_lease_seconds,
+                poll=settings.media_poll_seconds,
+                grace=settings.media_grace_seconds,
+                deadline=settings.media_job_seconds,
+            ),
+            clock=self.clock,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open the database, take over what an earlier process left, and begin to work."""
+        if self.settings.database_path:
+            self.settings.database_path.parent.mkdir(parents=True, exist_ok=True)
+        await self.database.open()
+        await migrate(self.database)
+        await self.queue.open()
+        await self.library.finish_removals()
+        rescuer = Rescuer(
+            self.queue,
+            self.announcer,
+            self.doorbell,
+            lease=self.settings.media_lease_seconds,
+            clock=self.clock,
+        )
+        await rescuer.tend()
+        republisher = Republisher(
+            self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
+        )
+        for part in (self.worker.run(), rescuer.run(), republisher.run()):
+            self._tasks.append(asyncio.create_task(part))
+
+    async def begin_stop(self) -> None:
+        """Claim nothing more and end every stream; comes before the server waits for connections."""
+        self.worker.stop()
+        await self.hub.aclose()
+
+    async def stop(self) -> None:
+        """Drain the worker, then close what was opened, last first."""
+        self.worker.stop()
+        worker, *loops = self._tasks
+        with contextlib.suppress(Exception):
+            await worker
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await self.hub.aclose()
+        await self.bus.aclose()
+        for provider in self.providers:
+            await provider.aclose()
+        await self.store.aclose()
+        await self.database.aclose()
+
+    def _build_store(self) -> MemoryStore | LocalStore:
+        settings = self.settings
+        secret = derive_secret(self.secret, "upload tickets")
+        if settings.storage_dir is not None:
+            return LocalStore(
+                settings.storage_dir / "objects",
+                self.base_url,
+                clock=self.clock,
+                secret=secret,
+                max_upload_bytes=settings.media_max_upload_bytes,
+            )
+        return MemoryStore(
+            self.base_url,
+            clock=self.clock,
+            secret=secret,
+            max_upload_bytes=settings.media_max_upload_bytes,
+            max_bytes=settings.media_memory_store_bytes,
+        )
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {
+            "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
+            "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
+            "upload": self.uploads.ingest,
+        }
+
+
+def create_app(program: Program) -> FastAPI:
+    """Build the HTTP surface over a program; it starts and stops with the server's lifespan."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await program.start()
+        yield
+        await program.stop()
+
+    app = FastAPI(title="Media Pipeline", version=__version__, lifespan=lifespan)
+    app.state.tokens = program.tokens
+    describe_api(app)
+    install_problems(app)
+    for router in _routers(program):
+        app.include_router(router)
+    app.add_middleware(BodyLimit)
+    if program.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(program.settings.cors_origins),
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Location", "Retry-After"],
+        )
+    return app
+
+
+def _routers(program: Program) -> list[APIRouter]:
+    queue, store, announcer = program.queue, program.store, program.announcer
+    return [
+        health_routes({"database": program.queue.depth}),
+        generate_routes(queue, program.manager, program.library, announcer),
+        uploads_routes(program.uploads, store, program.meter),
+        media_routes(program.library, store, program.publisher),
+        jobs_routes(queue, store, announcer),
+        events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
+        storage_routes(store, on_progress=program.meter.note_stored, is_gone=program.uploads.is_gone),
+        studio_routes(_studio_folder(), program.tokens if program.settings.development else None),
+    ]
+
+
+def _studio_folder() -> Path | None:
+    return next((folder for folder in STUDIO_FOLDERS if (folder / "index.html").is_file()), None)

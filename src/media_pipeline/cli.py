@@ -1,0 +1,169 @@
+"""The command `media-pipeline`. Errors go to stderr in one line; exit codes are 0, 1 and 2."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from media_pipeline import __version__
+from media_pipeline.api.auth import Tokens
+from media_pipeline.app import Program, create_app
+from media_pipeline.db.migrate import migrate
+from media_pipeline.db.sqlite import SqliteDatabase
+from media_pipeline.devsecret import development_secret
+from media_pipeline.doctor import examine
+from media_pipeline.errors import MediaPipelineError
+from media_pipeline.ids import UserId
+from media_pipeline.remote import Remote
+from media_pipeline.server import serve
+from media_pipeline.settings import Settings, SettingsError, read_settings
+from media_pipeline.telemetry import configure_logging
+
+FAILED, WRONG_USAGE = 1, 2
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = build_parser().parse_args(argv)
+    command: Command = arguments.command
+    try:
+        return command(arguments)
+    except SettingsError as error:
+        return _complain(str(error), WRONG_USAGE)
+    except MediaPipelineError as error:
+        return _complain(str(error), FAILED)
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe every command and its options."""
+    parser = argparse.ArgumentParser(
+        prog="media-pipeline",
+        description="Images and video as durable jobs; settings are environment variables.",
+    )
+    parser.add_argument("--version", action="version", version=f"media-pipeline {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    dev = _add(commands, "dev", _dev, "run service, worker and studio page in one process")
+    dev.add_argument("--port", type=int, help="instead of PORT; 0 takes a free one")
+    _add(commands, "migrate", _migrate, "bring the database of DATABASE_URL up to this release")
+    token = _add(commands, "token", _token, "print a development token")
+    token.add_argument("--user", required=True, help="the `sub` of the token")
+    _add(commands, "openapi", _openapi, "print the OpenAPI document")
+    _add(commands, "doctor", _doctor, "check settings, store, database and providers")
+    _add_jobs(commands)
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_jobs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    jobs = commands.add_parser("jobs", help="look at jobs of a running service and steer them")
+    verbs = jobs.add_subparsers(required=True, metavar="VERB")
+    for name, command, text in (
+        ("list", _jobs_list, "list a user's jobs, newest first"),
+        ("show", _jobs_show, "show one job"),
+        ("retry", _jobs_retry, "do an ended job again"),
+        ("cancel", _jobs_cancel, "stop a job"),
+    ):
+        verb = _add(verbs, name, command, text)
+        verb.add_argument("--user", default="studio", help="whose jobs (development tokens)")
+        if name != "list":
+            verb.add_argument("job_id", metavar="JOB_ID")
+
+
+def _dev(arguments: argparse.Namespace) -> int:
+    given = {} if arguments.port is None else {"port": arguments.port}
+    settings = read_settings(**given)
+    configure_logging(settings.media_log)
+    return 0 if serve(settings, on_ready=_say_hello) else FAILED
+
+
+def _say_hello(address: str) -> None:
+    print(f"Media Pipeline is at {address}  (stop with Ctrl+C)", flush=True)
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    settings = read_settings()
+    if settings.database_path is None:
+        raise SettingsError("DATABASE_URL: name a file, sqlite:///path; memory needs no migration")
+    for name in asyncio.run(_apply(settings)):
+        print(f"applied {name}")
+    return 0
+
+
+async def _apply(settings: Settings) -> list[str]:
+    database = SqliteDatabase(settings.database_path)
+    await database.open()
+    try:
+        return await migrate(database)
+    finally:
+        await database.aclose()
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    settings = read_settings()
+    if not settings.development:
+        raise SettingsError("AUTH_JWT_SECRET: is set, so tokens come from your own issuer")
+    print(Tokens(development_secret()).issue(UserId(arguments.user)))
+    return 0
+
+
+def _openapi(_: argparse.Namespace) -> int:
+    print(json.dumps(create_app(Program(read_settings())).openapi(), indent=2))
+    return 0
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    return asyncio.run(_examine(Program(read_settings())))
+
+
+async def _examine(program: Program) -> int:
+    findings = [finding async for finding in examine(program)]
+    for finding in findings:
+        print(f"{'ok  ' if finding.problem is None else 'FAIL'} {finding.subject}: {finding.detail}")
+        if finding.problem:
+            print(f"     {finding.problem}")
+    return FAILED if any(finding.problem for finding in findings) else 0
+
+
+def _jobs_list(arguments: argparse.Namespace) -> int:
+    for job in _remote(arguments).get("/jobs")["jobs"]:
+        print(f"{job['jobId']}  {job['kind']:<15} {job['state']:<10} {job['createdAt']}")
+    return 0
+
+
+def _jobs_show(arguments: argparse.Namespace) -> int:
+    print(json.dumps(_remote(arguments).get(f"/jobs/{arguments.job_id}"), indent=2))
+    return 0
+
+
+def _jobs_retry(arguments: argparse.Namespace) -> int:
+    print(_remote(arguments).post(f"/jobs/{arguments.job_id}/retry")["jobId"])
+    return 0
+
+
+def _jobs_cancel(arguments: argparse.Namespace) -> int:
+    print(_remote(arguments).post(f"/jobs/{arguments.job_id}/cancel")["jobId"])
+    return 0
+
+
+def _remote(arguments: argparse.Namespace) -> Remote:
+    settings = read_settings()
+    program = Program(settings)
+    return Remote(program.base_url, program.tokens.issue(UserId(arguments.user), seconds=60))
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"media-pipeline: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,49 @@
+"""What the rooms above ask of a database, and how it says no."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from media_pipeline.db.statements import Statement
+from media_pipeline.errors import MediaPipelineError
+
+Value = str | int | float | bytes | None
+Params = Mapping[str, Value]
+Row = Mapping[str, Value]
+
+
+class DatabaseUnavailable(MediaPipelineError):
+    """The database could not take the work now; nothing of it happened."""
+
+    code: ClassVar[str] = "database_unavailable"
+    retryable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A write that lands together with another one or not at all."""
+
+    statement: Statement
+    params: Params
+
+
+class Database(Protocol):
+    """Run named statements; every write is durable when its call returns."""
+
+    async def fetch(self, statement: Statement, params: Params) -> list[Row]:
+        """Read rows; sees every write that has returned."""
+        ...
+
+    async def execute(self, statement: Statement, params: Params) -> list[Row]:
+        """Write in a transaction of its own; return what the statement returns."""
+        ...
+
+    async def apply(self, effects: Sequence[Effect]) -> None:
+        """Write all of `effects` in one transaction."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what was begun and close."""
+        ...

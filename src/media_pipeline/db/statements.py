@@ -1,0 +1,43 @@
+"""SQL as text: one statement each, with a name and a sentence, loaded from `.sql` files.
+
+A statement begins with `-- name: claim`; the comment lines that follow say what it does. Parameters
+are written `:name`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+_HEADER = re.compile(r"^-- name: *([a-z_]+) *$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One named SQL statement."""
+
+    name: str
+    text: str
+
+
+def load_statements(package: str, file: str) -> Mapping[str, Statement]:
+    """Read every statement of a `.sql` file that ships inside `package`."""
+    return parse_statements(files(package).joinpath(file).read_text("utf-8"))
+
+
+def parse_statements(text: str) -> Mapping[str, Statement]:
+    """Split a file's text at its `-- name:` lines; ValueError on a name that comes twice."""
+    parts = _HEADER.split(text)[1:]
+    found: dict[str, Statement] = {}
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        if name in found:
+            raise ValueError(f"The statement {name!r} stands twice.")
+        found[name] = Statement(name, _strip(body))
+    return found
+
+
+def _strip(body: str) -> str:
+    lines = [line for line in body.splitlines() if not line.lstrip().startswith("--")]
+    return "\n".join(lines).strip().rstrip(";")

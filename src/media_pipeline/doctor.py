@@ -1,0 +1,66 @@
+"""Looking at everything the settings name, before a user does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from media_pipeline.app import Program
+from media_pipeline.db.migrate import migrate
+from media_pipeline.errors import MediaPipelineError
+from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.storage.store import Store
+
+PROBE_PATH = "derived/doctor/probe"
+PROBE = b"media-pipeline doctor"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `problem` says how to mend it, None when it is well."""
+
+    subject: str
+    detail: str
+    problem: str | None = None
+
+
+async def examine(program: Program) -> AsyncIterator[Finding]:
+    """Try the database, the store and each provider for real."""
+    yield await _try("database", partial(_use_database, program))
+    yield await _try("store", partial(_use_store, program.store))
+    for provider in program.providers:
+        yield await _try(f"provider {provider.name}", partial(_ask_models, provider))
+
+
+async def _try(subject: str, use: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        return Finding(subject, await use())
+    except (MediaPipelineError, OSError) as error:
+        return Finding(subject, "does not work", str(error))
+
+
+async def _use_database(program: Program) -> str:
+    path = program.settings.database_path
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    await program.database.open()
+    try:
+        await migrate(program.database)
+    finally:
+        await program.database.aclose()
+    return f"SQLite at {path}" if path else "SQLite in memory: jobs and library end with the process"
+
+
+async def _use_store(store: Store) -> str:
+    await store.upload(PROBE_PATH, PROBE, "text/plain")
+    try:
+        if await store.read(PROBE_PATH) != PROBE:
+            raise OSError("The store gives back other bytes than it was given.")
+    finally:
+        await store.delete(PROBE_PATH)
+    return f"{type(store).__name__} keeps and returns bytes"
+
+
+async def _ask_models(provider: MediaProvider) -> str:
+    return f"offers {', '.join(model.id for model in await provider.models())}"

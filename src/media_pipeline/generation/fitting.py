@@ -1,0 +1,115 @@
+"""Whether a request fits a model, and the size it gets there; pure, and checked before anything is queued."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from media_pipeline.generation.provider import ErrorCode, GenerationRequest, ModelInfo, ProviderError
+
+
+def resolve_size(request: GenerationRequest, model: ModelInfo) -> tuple[int, int]:
+    """Return the width and height in pixels that `model` makes for `request`.
+
+    Given sides are kept as they are or refused; a missing side follows from the aspect ratio, else from
+    the model's default shape; a ratio alone keeps the model's default area. Raises
+    `ProviderError(INVALID_REQUEST)` with a sentence that names what is allowed.
+    """
+    ratio = _ratio(request, model)
+    match request.width, request.height:
+        case int(width), int(height):
+            size = width, height
+        case int(width), None:
+            size = width, _near(width / ratio, model)
+        case None, int(height):
+            size = _near(height * ratio, model), height
+        case _:
+            size = _shaped(ratio, model) if request.aspect_ratio else model.default_size
+    if any(not _fits(side, model) for side in size):
+        raise _invalid(f"{model.id} makes sides of {_sides(model)}, not {size[0]}x{size[1]}.", request)
+    return size
+
+
+def check(request: GenerationRequest, model: ModelInfo) -> None:
+    """Raise `ProviderError` when `model` cannot make what is asked for.
+
+    INVALID_REQUEST for a value out of range, UNSUPPORTED for something the model does not take at all.
+    """
+    for reason, sentence in _misfits(request, model):
+        raise ProviderError(reason, sentence, provider=request.provider or "any")
+    resolve_size(request, model)
+
+
+def _misfits(request: GenerationRequest, model: ModelInfo) -> Iterator[tuple[ErrorCode, str]]:
+    if not 1 <= request.n <= model.n_max:
+        yield ErrorCode.INVALID_REQUEST, f"{model.id} makes 1 to {model.n_max} results at a time."
+    if request.seconds is not None and not 0 < request.seconds <= (model.seconds_max or 0):
+        yield ErrorCode.INVALID_REQUEST, _seconds(model)
+    if request.fps is not None and request.fps not in model.fps:
+        yield ErrorCode.INVALID_REQUEST, _fps(model)
+    if roles := {image.role for image in request.images} - model.roles:
+        yield ErrorCode.UNSUPPORTED, f"{model.id} takes {_roles(model)}, not {', '.join(sorted(roles))}."
+    if request.negative_prompt and not model.negative_prompt:
+        yield ErrorCode.UNSUPPORTED, f"{model.id} takes no negativePrompt."
+    if request.seed is not None and not model.seed:
+        yield ErrorCode.UNSUPPORTED, f"{model.id} takes no seed."
+
+
+def _ratio(request: GenerationRequest, model: ModelInfo) -> float:
+    if request.aspect_ratio is None:
+        return model.default_size[0] / model.default_size[1]
+    if model.aspect_ratios and request.aspect_ratio not in model.aspect_ratios:
+        raise _invalid(f"aspectRatio must be one of {', '.join(model.aspect_ratios)}.", request)
+    try:
+        across, down = (float(part) for part in request.aspect_ratio.split(":"))
+        ratio = across / down
+    except (ValueError, ZeroDivisionError):
+        ratio = 0.0
+    if not 0 < ratio < math.inf:
+        raise _invalid("aspectRatio is two numbers such as 16:9.", request)
+    return ratio
+
+
+def _shaped(ratio: float, model: ModelInfo) -> tuple[int, int]:
+    area = model.default_size[0] * model.default_size[1]
+    width = math.sqrt(area * ratio)
+    return _near(width, model), _near(width / ratio, model)
+
+
+def _near(side: float, model: ModelInfo) -> int:
+    """The allowed side nearest to `side`."""
+    step = model.multiple_of
+    lowest, highest = -(-model.min_side // step) * step, model.max_side // step * step
+    return min(highest, max(lowest, round(side / step) * step))
+
+
+def _fits(side: int, model: ModelInfo) -> bool:
+    return model.min_side <= side <= model.max_side and side % model.multiple_of == 0
+
+
+def _sides(model: ModelInfo) -> str:
+    steps = f" in steps of {model.multiple_of}" if model.multiple_of > 1 else ""
+    return f"{model.min_side} to {model.max_side} pixels{steps}"
+
+
+def _seconds(model: ModelInfo) -> str:
+    if not model.seconds_max:
+        return f"{model.id} takes no seconds."
+    return f"seconds of {model.id} is more than 0 and at most {model.seconds_max:g}."
+
+
+def _fps(model: ModelInfo) -> str:
+    if not model.fps:
+        return f"{model.id} takes no fps."
+    rates = sorted(model.fps)
+    whole = rates == list(range(rates[0], rates[-1] + 1)) and len(rates) > 1
+    allowed = f"{rates[0]} to {rates[-1]}" if whole else ", ".join(map(str, rates))
+    return f"fps of {model.id} must be {allowed}."
+
+
+def _roles(model: ModelInfo) -> str:
+    return f"images as {', '.join(sorted(model.roles))}" if model.roles else "no images"
+
+
+def _invalid(sentence: str, request: GenerationRequest) -> ProviderError:
+    return ProviderError(ErrorCode.INVALID_REQUEST, sentence, provider=request.provider or "any")

@@ -1,0 +1,127 @@
+"""What a worker does with a generation job: ask the manager, tell what happens, keep the results."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+import structlog
+
+from media_pipeline.clock import Clock, SystemClock
+from media_pipeline.failpoints import failpoint
+from media_pipeline.generation.attempts import AttemptLog
+from media_pipeline.generation.manager import AttemptEnded, AttemptStarted, MediaGenerationManager
+from media_pipeline.generation.persist import Keeper
+from media_pipeline.generation.progress import ProgressReporter, Publisher
+from media_pipeline.generation.provider import (
+    TRY_AGAIN,
+    GenerationRequest,
+    MediaKind,
+    Preview,
+    ProviderError,
+    Submitted,
+    Submitting,
+)
+from media_pipeline.generation.results import Results
+from media_pipeline.ids import JobId, UserId
+from media_pipeline.queue.job import Failure, JsonObject
+from media_pipeline.queue.queue import JobFailed, Outcome
+from media_pipeline.queue.worker import Run
+from media_pipeline.realtime.events import GenerationPreview
+from media_pipeline.storage.paths import preview_path
+from media_pipeline.storage.store import Store
+
+
+class Logger(Protocol):
+    """Where events of the log go, with fields."""
+
+    def info(self, event: str, **fields: Any) -> Any: ...
+
+    def warning(self, event: str, **fields: Any) -> Any: ...
+
+
+class GenerationHandler:
+    """Run generation jobs of one kind. Without a store, results pass through unpersisted."""
+
+    kind: ClassVar[MediaKind]
+
+    def __init__(
+        self,
+        manager: MediaGenerationManager,
+        store: Store | None,
+        publisher: Publisher,
+        logger: Logger | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self._manager = manager
+        self._store = store
+        self._publisher = publisher
+        self._log = logger or structlog.get_logger(__name__)
+        self._clock = clock or SystemClock()
+
+    async def __call__(self, run: Run) -> Outcome:
+        """Do one run of a job; `JobFailed` says why there is no result."""
+        job = run.job
+        request = read_request(job.payload, job_id=job.id, user_id=job.user_id, kind=self.kind)
+        try:
+            return await self._generate(run, request)
+        except ProviderError as error:
+            self._log.warning("generation.failed", job_id=run.job.id, reason=error.reason)
+            failure = Failure(code=error.reason, message=str(error), retryable=error.reason in TRY_AGAIN)
+            raise JobFailed(failure, retry_after=error.retry_after) from error
+
+    async def _generate(self, run: Run, request: GenerationRequest) -> Outcome:
+        attempts = AttemptLog(run, clock=self._clock)
+        keeper = await Keeper.open(self._store, request, clock=self._clock) if self._store else None
+        results = Results(request, keeper)
+        reporter = ProgressReporter(self._publisher, request, clock=self._clock)
+        events = self._manager.run(request, resume=attempts.resume_point(), first_number=attempts.next_number)
+        async with reporter, aclosing(events):
+            async for event in events:
+                failpoint("mid_provider")
+                match event:
+                    case AttemptStarted() | AttemptEnded() | Submitting() | Submitted():
+                        await attempts.note(event)
+                    case Preview():
+                        await self._show(request, event)
+                    case _:
+                        pass
+                await results.note(event)
+                reporter.note(event)
+        return results.outcome()
+
+    async def _show(self, request: GenerationRequest, preview: Preview) -> None:
+        """Put a partial picture where its owner can see it; a new one has a new address."""
+        if self._store is None:
+            return
+        number = round(self._clock.now() * 1000)
+        path = preview_path(request.user_id, request.job_id, preview.index, number=number)
+        url = await self._store.upload(path, preview.data, preview.content_type)
+        event = GenerationPreview(job_id=request.job_id, index=preview.index, url=url)
+        await self._publisher.publish(request.user_id, event)
+
+
+class ImageHandler(GenerationHandler):
+    """Run jobs of the kind `generate.image`."""
+
+    kind = "image"
+
+
+class VideoHandler(GenerationHandler):
+    """Run jobs of the kind `generate.video`."""
+
+    kind = "video"
+
+
+def read_request(
+    payload: JsonObject, *, job_id: JobId, user_id: UserId, kind: MediaKind
+) -> GenerationRequest:
+    """Read a job's payload; `JobFailed` (`undecodable`) for one that is not a request."""
+    fields = {**payload, "job_id": job_id, "user_id": user_id, "kind": kind}
+    try:
+        return msgspec.convert(fields, GenerationRequest)
+    except msgspec.ValidationError as error:
+        failure = Failure(code="undecodable", message="The job's request cannot be read.")
+        raise JobFailed(failure) from error

@@ -1,0 +1,262 @@
+"""Which provider makes a request, and what happens when it fails: again, the next one, or the end.
+
+Guarantees: `generate` is never called again once a call that may cost money went out, unless the provider
+definitely refused or failed the work; a job that a provider took is followed by its handle. Does not
+guarantee: that a provider charges once for one call, or that a failure it reports was free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from media_pipeline.clock import Clock
+from media_pipeline.generation import fitting
+from media_pipeline.generation.commitment import Commitment, Verdict, unknown_submit
+from media_pipeline.generation.fitting import resolve_size
+from media_pipeline.generation.provider import (
+    ErrorCode,
+    GenerationRequest,
+    Handle,
+    MediaProvider,
+    ModelInfo,
+    ProviderError,
+    ProviderEvent,
+)
+
+__all__ = [
+    "AttemptEnded",
+    "AttemptStarted",
+    "ManagerEvent",
+    "MediaGenerationManager",
+    "Offer",
+    "ResumePoint",
+    "resolve_size",
+]
+
+BACK_OFF: Final = 0.5
+"""Seconds of the first back-off at most; each further one may be twice as long."""
+BACK_OFF_MAX: Final = 30.0
+PATIENCE: Final = 120.0
+"""A provider that asks for a longer wait than this many seconds is left for the next one."""
+
+HEALS: Final = 8
+"""How often a taken job that got out of sight is looked for in one attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """Attempt `number` is about to be made; nothing has been asked of the provider yet."""
+
+    number: int
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """Attempt `number` is over: well, or with `error`."""
+
+    number: int
+    error: ProviderError | None = None
+
+
+ManagerEvent = ProviderEvent | AttemptStarted | AttemptEnded
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """What an earlier run left behind; without a `handle` only the intent to submit is known."""
+
+    provider: str
+    model: str
+    handle: Handle | None
+
+
+class Offer(NamedTuple):
+    """A provider and one of its models."""
+
+    provider: MediaProvider
+    model: ModelInfo
+
+    @property
+    def full_name(self) -> str:
+        """The model with its provider, as a request may name it too."""
+        return f"{self.provider.name}/{self.model.id}"
+
+
+class MediaGenerationManager:
+    """Route requests over `providers`, in `order` (names; those it leaves out come last).
+
+    `attempts` bounds the calls on one provider in one run; `max_parallel` bounds the attempts that run at
+    once on a provider, by its name, in this process; `chance` gives the jitter, 0..1.
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[MediaProvider],
+        *,
+        clock: Clock,
+        order: Sequence[str] | None = None,
+        attempts: int = 3,
+        max_parallel: Mapping[str, int] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        places = {name: place for place, name in enumerate(order or ())}
+        self._providers = sorted(providers, key=lambda provider: places.get(provider.name, len(places)))
+        self._clock, self._attempts, self._chance = clock, attempts, chance
+        self._gates = {name: asyncio.Semaphore(limit) for name, limit in (max_parallel or {}).items()}
+
+    async def models(self) -> list[Offer]:
+        """Return everything that can be asked for now, in the order it would be tried."""
+        today = datetime.fromtimestamp(self._clock.now(), UTC).date()
+        return [
+            Offer(provider, model)
+            for provider in self._providers
+            for model in await provider.models()
+            if model.sunset is None or today < model.sunset
+        ]
+
+    async def choose(self, request: GenerationRequest) -> list[Offer]:
+        """Return who can make `request`: one model a provider, the first to try first.
+
+        Raises `ProviderError` (UNSUPPORTED or INVALID_REQUEST) with a sentence that names what is allowed.
+        """
+        named = _named(request, await self.models())
+        chosen: dict[str, Offer] = {}
+        misfit: ProviderError | None = None
+        for offer in named:
+            try:
+                fitting.check(request, offer.model)
+                chosen.setdefault(offer.provider.name, offer)
+            except ProviderError as error:
+                misfit = misfit or error
+        if not chosen and misfit is not None:
+            raise misfit
+        return list(chosen.values())
+
+    async def run(
+        self, request: GenerationRequest, *, resume: ResumePoint | None = None, first_number: int = 1
+    ) -> AsyncGenerator[ManagerEvent, None]:
+        """Make `request`, telling of every attempt; the numbers go on from `first_number`.
+
+        Each event is yielded before the act it announces, so a caller that makes `AttemptStarted`,
+        `Submitting` and `Submitted` durable before asking for more can never pay twice. Raises the
+        `ProviderError` that ended the last attempt. Closing the generator closes the provider's.
+        """
+        offers = await self._offers(request, resume)
+        commitment = Commitment(resume.handle if resume else None)
+        number, turn = first_number, 1
+        while True:
+            async with (
+                self._gate(offers[0].provider),
+                aclosing(self._attempt(number, offers[0], request, commitment)) as events,
+            ):
+                async for event in events:
+                    yield event
+            error = commitment.error
+            if error is None:
+                return
+            if commitment.verdict is Verdict.AGAIN and turn < self._attempts and _soon(error):
+                await self._clock.sleep(self._pause(turn, error))
+                turn += 1
+            elif commitment.verdict is not Verdict.STOP and len(offers) > 1:
+                offers, turn = offers[1:], 1
+            else:
+                raise error
+            number, commitment = number + 1, Commitment()
+
+    async def _attempt(
+        self, number: int, offer: Offer, request: GenerationRequest, commitment: Commitment
+    ) -> AsyncGenerator[ManagerEvent, None]:
+        yield AttemptStarted(number, offer.provider.name, offer.model.id)
+        try:
+            async with aclosing(self._followed(offer, request, commitment)) as events:
+                async for event in events:
+                    yield event
+        except ProviderError as error:
+            commitment.error = error
+        yield AttemptEnded(number, commitment.error)
+
+    async def _followed(
+        self, offer: Offer, request: GenerationRequest, commitment: Commitment
+    ) -> AsyncGenerator[ProviderEvent, None]:
+        """Generate or resume; a taken job that gets out of sight is looked for again by its handle."""
+        for turn in itertools.count(1):
+            try:
+                async with aclosing(_source(offer, request, commitment.handle)) as events:
+                    async for event in events:
+                        commitment.note(event)
+                        yield event
+                commitment.check_outputs(offer.provider.name)
+            except Exception as raised:
+                error = commitment.understood(raised, provider=offer.provider.name)
+                if commitment.judge(error) is not Verdict.RESUME or turn > HEALS:
+                    raise error from raised
+                await self._clock.sleep(self._pause(turn, error))
+            else:
+                return
+
+    async def _offers(self, request: GenerationRequest, resume: ResumePoint | None) -> list[Offer]:
+        if resume is None:
+            return await self.choose(request)
+        if resume.handle is None:
+            raise unknown_submit(resume.provider)
+        found = await self._find(resume)
+        with suppress(ProviderError):
+            return [found, *(o for o in await self.choose(request) if o.provider is not found.provider)]
+        return [found]
+
+    async def _find(self, resume: ResumePoint) -> Offer:
+        for provider in self._providers:
+            for model in await provider.models() if provider.name == resume.provider else ():
+                if model.id == resume.model:
+                    return Offer(provider, model)
+        sentence = f"The job is at {resume.provider} ({resume.model}), which is not configured any more."
+        raise ProviderError(ErrorCode.UNSUPPORTED, sentence, provider=resume.provider)
+
+    def _gate(self, provider: MediaProvider) -> AbstractAsyncContextManager[None]:
+        return self._gates.get(provider.name) or nullcontext()
+
+    def _pause(self, turn: int, error: ProviderError) -> float:
+        """Exponential back-off with full jitter, on top of what the provider asked for."""
+        most = min(BACK_OFF_MAX, BACK_OFF * 2.0 ** (turn - 1))
+        return min(error.retry_after or 0.0, PATIENCE) + self._chance() * most
+
+
+def _source(
+    offer: Offer, request: GenerationRequest, handle: Handle | None
+) -> AsyncGenerator[ProviderEvent, None]:
+    if handle is not None:
+        return offer.provider.resume(request, offer.model, handle)
+    return offer.provider.generate(request, offer.model)
+
+
+def _soon(error: ProviderError) -> bool:
+    return (error.retry_after or 0.0) <= PATIENCE
+
+
+def _named(request: GenerationRequest, offers: Sequence[Offer]) -> list[Offer]:
+    """Return the offers of the kind, provider and model that `request` names, or raise."""
+    kind = [offer for offer in offers if offer.model.kind == request.kind]
+    if not kind:
+        sentence = f"No configured provider makes a {request.kind}."
+        raise ProviderError(ErrorCode.UNSUPPORTED, sentence, provider=request.provider or "any")
+    by_provider = [offer for offer in kind if request.provider in (None, offer.provider.name)]
+    if not by_provider:
+        raise _unknown("provider", dict.fromkeys(offer.provider.name for offer in kind), request)
+    by_model = [offer for offer in by_provider if request.model in (None, offer.model.id, offer.full_name)]
+    if not by_model:
+        raise _unknown("model", dict.fromkeys(offer.model.id for offer in by_provider), request)
+    return by_model
+
+
+def _unknown(field: str, allowed: Iterable[str], request: GenerationRequest) -> ProviderError:
+    sentence = f"{field} of a {request.kind} must be one of {', '.join(allowed)}."
+    return ProviderError(ErrorCode.INVALID_REQUEST, sentence, provider=request.provider or "any")

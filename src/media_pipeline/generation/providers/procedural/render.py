@@ -1,0 +1,60 @@
+"""From an order to a finished picture or film, one real step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from media_pipeline.generation.providers.procedural import theme
+from media_pipeline.generation.providers.procedural.canvas import Painting, finished, to_png, to_preview
+from media_pipeline.generation.providers.procedural.film import Film
+from media_pipeline.generation.providers.procedural.landscape import Landscape
+from media_pipeline.generation.providers.procedural.nebula import Nebula
+from media_pipeline.generation.providers.procedural.silk import Silk
+from media_pipeline.generation.providers.procedural.theme import Motif, Theme
+from media_pipeline.generation.providers.procedural.wire import Finished, Message, Order, Partial, Step
+
+_STEPS_A_PREVIEW: Final = 4
+_FRAMES_A_PREVIEW: Final = 12
+
+
+def render(order: Order) -> Iterator[Message]:
+    """Do the work of `order`; abandoning the iterator abandons the work. Ends with `Finished`.
+
+    The same order gives the same bytes wherever the same builds of numpy, Pillow and x264 run.
+    """
+    read = theme.read(order.prompt, seed=order.seed)
+    return _film(order, read) if order.frames else _picture(order, read)
+
+
+def painting(read: Theme, width: int, height: int) -> Painting:
+    """Set up the canvas for what `read` asks for."""
+    match read.motif:
+        case Motif.NEBULA:
+            return Nebula(read, width, height)
+        case Motif.SILK:
+            return Silk(read, width, height)
+        case _:
+            return Landscape(read, width, height)
+
+
+def _picture(order: Order, read: Theme) -> Iterator[Message]:
+    work = painting(read, order.width, order.height)
+    total = work.steps + 1  # the last step is grain and encoding
+    for done, _ in enumerate(work.paint(), 1):
+        yield Step(done, total)
+        if done % _STEPS_A_PREVIEW == 0:
+            yield Partial(to_preview(work.canvas))
+    data = to_png(finished(work.canvas, read.rng("grain")))
+    yield Step(total, total)
+    yield Finished(data)
+
+
+def _film(order: Order, read: Theme) -> Iterator[Message]:
+    film = Film(width=order.width, height=order.height, count=order.frames, fps=order.fps)
+    frames = film.frames(lambda width, height: painting(read, width, height), read.rng("grain"))
+    for done, canvas in enumerate(frames, 1):
+        yield Step(done, order.frames)
+        if done % _FRAMES_A_PREVIEW == 1:
+            yield Partial(to_preview(canvas))
+    yield Finished(film.data)

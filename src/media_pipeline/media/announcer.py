@@ -1,0 +1,120 @@
+"""Telling owners how their jobs stand, and tidying what an ended job leaves.
+
+Guarantees: an end is told before it counts as settled, and may be told again after a crash under
+the same key; partial pictures of an ended job, and every object of one that did not succeed, are
+gone when it is settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from media_pipeline.errors import MediaPipelineError
+from media_pipeline.ids import JobId, UserId
+from media_pipeline.media.present import present_result
+from media_pipeline.queue.job import Failure, Job, JobState
+from media_pipeline.queue.queue import Queue
+from media_pipeline.realtime.events import (
+    GENERATION,
+    PROCESS,
+    UPLOAD,
+    Event,
+    Family,
+    JobCancelled,
+    JobQueued,
+)
+from media_pipeline.realtime.publisher import Publisher
+from media_pipeline.storage.paths import derived_prefix, user_root
+from media_pipeline.storage.store import Store
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "generate.image": GENERATION,
+    "generate.video": GENERATION,
+    "upload": UPLOAD,
+    "import": UPLOAD,
+    "process": PROCESS,
+}
+"""Which events each kind of job has."""
+
+_log = structlog.get_logger(__name__)
+_UNEXPLAINED: Final = Failure(code="internal", message="The job failed; no reason was kept.")
+
+
+class JobAnnouncer:
+    """The `Announcer` of a program with a queue, a bus and a store."""
+
+    def __init__(self, queue: Queue, publisher: Publisher, store: Store) -> None:
+        self._queue = queue
+        self._publisher = publisher
+        self._store = store
+
+    async def queued(self, job: Job) -> None:
+        """Tell that a job stands in the queue; an upload begins right away.
+
+        Never raises: the job is safe, and who starts it tells this first.
+        """
+        try:
+            await self._publish(job, _beginning(job))
+        except MediaPipelineError as error:
+            _log.warning("job.not_announced", job_id=job.id, error=str(error))
+
+    async def started(self, job: Job) -> None:
+        if job.attempt == 1:  # the request that made the job may be slower than the worker that took it
+            await self.queued(job)
+        await self._publish(job, FAMILIES[job.kind].started(job_id=job.id))
+
+    async def ended(self, job: Job) -> None:
+        await self._publish(job, await self._end(job))
+        await self._tidy(job)
+        await self._queue.settle(job.id)
+
+    async def history(self, job: Job) -> list[Event]:
+        """Return the events of a job's states so far, as its record tells them."""
+        events = [_beginning(job)]
+        if job.started_at is not None and job.kind != "upload":
+            events.append(FAMILIES[job.kind].started(job_id=job.id))
+        if job.ended:
+            events.append(await self._end(job))
+        return events
+
+    async def _publish(self, job: Job, event: Event) -> None:
+        await self._publisher.publish(job.user_id, event)
+
+    async def _end(self, job: Job) -> Event:
+        family = FAMILIES[job.kind]
+        if job.state is JobState.CANCELLED:
+            return JobCancelled(job_id=job.id)
+        if job.state is JobState.SUCCEEDED and job.result is not None:
+            return family.complete(job_id=job.id, result=await present_result(self._store, job.result))
+        failure = job.error or _UNEXPLAINED
+        return family.failed(
+            job_id=job.id, error=failure.message, code=failure.code, retryable=failure.retryable
+        )
+
+    async def _tidy(self, job: Job) -> None:
+        prefixes = [derived_prefix(job.user_id, job.id) + "preview_"]
+        if job.state is not JobState.SUCCEEDED:
+            prefixes = result_prefixes(job.user_id, job.id)
+        for prefix in prefixes:
+            for left in await self._store.list(prefix):
+                await self._store.delete(left.path)
+
+
+def result_prefixes(user_id: UserId, job_id: JobId) -> list[str]:
+    """Return every prefix under which a job may have written."""
+    root = user_root(user_id)
+    return [
+        f"{root}images/{job_id}_",
+        f"{root}videos/{job_id}_",
+        f"{root}{job_id}/",
+        derived_prefix(user_id, job_id),
+    ]
+
+
+def _beginning(job: Job) -> Event:
+    if job.kind == "upload":
+        return FAMILIES[job.kind].started(job_id=job.id)
+    return JobQueued(job_id=job.id)

@@ -1,0 +1,40 @@
+"""Writing objects as a claim allows: only over what stood there when the job was claimed.
+
+A worker that was declared dead may still write; what its successor wrote meanwhile is another
+version, and the late write is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from media_pipeline.failpoints import failpoint
+from media_pipeline.storage.store import ABSENT, ObjectNotFound, Store, Version
+
+
+class ClaimedObjects:
+    """The objects that one run of a job may write."""
+
+    def __init__(self, store: Store, seen: dict[str, Version]) -> None:
+        self._store = store
+        self._seen = seen
+
+    @classmethod
+    async def look(cls, store: Store, paths: Iterable[str]) -> ClaimedObjects:
+        """See what stands at `paths` now, at the beginning of a run."""
+        return cls(store, {path: await _version(store, path) for path in paths})
+
+    async def write(self, path: str, data: bytes, content_type: str) -> Version:
+        """Write one of the objects and return its version; `PreconditionFailed` for a late write."""
+        failpoint("before_upload")
+        await self._store.upload(path, data, content_type, if_version=self._seen[path])
+        failpoint("after_upload")
+        self._seen[path] = await _version(self._store, path)
+        return self._seen[path]
+
+
+async def _version(store: Store, path: str) -> Version:
+    try:
+        return (await store.stat(path)).version
+    except ObjectNotFound:
+        return ABSENT

@@ -1,0 +1,111 @@
+"""Where a picture comes from, written into it: an XMP packet, and the text of a PNG.
+
+A PNG is changed chunk by chunk, so its pixel bytes stay as they were (PNG third edition, section 5).
+Whatever follows its end is dropped.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from xml.sax.saxutils import escape
+
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_HEADER: Final = struct.Struct(">I4s")
+_CHECKSUM: Final = struct.Struct(">I")
+_XMP_KEY: Final = "XML:com.adobe.xmp"
+"""The keyword that the XMP specification (part 3, 1.1.5) gives to XMP in PNG."""
+_TEXT_KINDS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_KEY_MAX: Final = 79
+
+_PACKET: Final = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">
+   <xmp:CreatorTool>{software}</xmp:CreatorTool>
+   <Iptc4xmpExt:DigitalSourceType>{source}</Iptc4xmpExt:DigitalSourceType>
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+class Malformed(ValueError):
+    """The file is not built as its format says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One chunk of a PNG."""
+
+    kind: bytes
+    body: bytes
+
+    def packed(self) -> bytes:
+        """Return it with its length and checksum."""
+        checksum = _CHECKSUM.pack(zlib.crc32(self.body, zlib.crc32(self.kind)))
+        return _HEADER.pack(len(self.body), self.kind) + self.body + checksum
+
+    def key(self) -> str | None:
+        """Return the keyword of a text chunk."""
+        return self.body.split(b"\0", 1)[0].decode("latin-1") if self.kind in _TEXT_KINDS else None
+
+
+def xmp_packet(digital_source_type: str, *, software: str) -> bytes:
+    """Return an XMP packet that says how media was made.
+
+    `digital_source_type` is a URI of the IPTC vocabulary cv.iptc.org/newscodes/digitalsourcetype.
+    """
+    return _PACKET.format(source=escape(digital_source_type), software=escape(software)).encode()
+
+
+def mark_png(data: bytes, *, text: Mapping[str, str], xmp: bytes) -> bytes:
+    """Return the PNG with `text` and `xmp`, replacing text of the same keywords and other XMP.
+
+    Raises `Malformed` when the chunks do not add up.
+    """
+    header, *rest = read_chunks(data)
+    replaced = {*text, _XMP_KEY}
+    kept = [chunk for chunk in rest if chunk.key() not in replaced]
+    added = [_text_chunk(key, value.encode()) for key, value in text.items()]
+    chunks = [header, *added, _text_chunk(_XMP_KEY, xmp), *kept]
+    return _SIGNATURE + b"".join(chunk.packed() for chunk in chunks)
+
+
+def read_chunks(data: bytes) -> Iterator[Chunk]:
+    """Yield the chunks from IHDR to IEND; raises `Malformed`."""
+    if not data.startswith(_SIGNATURE + b"\0\0\0\rIHDR"):
+        raise Malformed("no PNG signature and header")
+    place = len(_SIGNATURE)
+    while True:
+        chunk = _chunk_at(data, place)
+        yield chunk
+        if chunk.kind == b"IEND":
+            return
+        place += _HEADER.size + len(chunk.body) + _CHECKSUM.size
+
+
+def _chunk_at(data: bytes, place: int) -> Chunk:
+    try:
+        length, kind = _HEADER.unpack_from(data, place)
+        start = place + _HEADER.size
+        (checksum,) = _CHECKSUM.unpack_from(data, start + length)
+    except struct.error as error:
+        raise Malformed("a chunk is cut off") from error
+    body = data[start : start + length]
+    if checksum != zlib.crc32(body, zlib.crc32(kind)):
+        raise Malformed("a checksum is wrong")
+    return Chunk(kind, body)
+
+
+def _text_chunk(key: str, value: bytes) -> Chunk:
+    """An international text chunk: keyword, not compressed, no language, UTF-8."""
+    keyword = key.encode("latin-1")
+    if not 1 <= len(keyword) <= _KEY_MAX or b"\0" in keyword:
+        raise ValueError(f"{key!r} is not a PNG keyword")
+    return Chunk(b"iTXt", keyword + b"\0\0\0\0\0" + value.replace(b"\0", b""))

@@ -1,0 +1,52 @@
+"""Who tells an end that was committed but never told.
+
+A job's end is committed first and announced after; a crash or a deaf bus in between leaves it
+unsettled, and this loop announces it again. Old settled jobs are forgotten here too.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from media_pipeline.clock import Clock, SystemClock
+from media_pipeline.db.database import DatabaseUnavailable
+from media_pipeline.queue.queue import Queue
+from media_pipeline.queue.worker import Announcer, announce_end
+
+_log = structlog.get_logger(__name__)
+
+
+class Republisher:
+    """Settle a queue's ended jobs until cancelled. `patience` is how long their worker has for it."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        announcer: Announcer,
+        *,
+        interval: float = 2.0,
+        patience: float = 5.0,
+        keep: float = 30 * 24 * 3600.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._queue = queue
+        self._announcer = announcer
+        self._interval = interval
+        self._patience = patience
+        self._keep = keep
+        self._clock = clock or SystemClock()
+
+    async def run(self) -> None:
+        """Settle what an earlier process left, at once; then again and again."""
+        await self._round(patience=0.0)
+        while True:
+            await self._clock.sleep(self._interval)
+            await self._round(patience=self._patience)
+
+    async def _round(self, *, patience: float) -> None:
+        try:
+            for job in await self._queue.unsettled(older_than=patience):
+                await announce_end(self._announcer, job)
+            await self._queue.prune(older_than=self._keep)
+        except DatabaseUnavailable as error:
+            _log.warning("republisher.failed", error=str(error))

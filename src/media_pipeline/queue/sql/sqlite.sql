@@ -1,0 +1,182 @@
+-- name: find_key
+-- The job that a user's idempotency key stands for.
+SELECT * FROM jobs WHERE user_id = :user_id AND idempotency_key = :idempotency_key;
+
+-- name: forget_key
+-- Free an idempotency key whose time is over.
+UPDATE jobs SET idempotency_key = NULL WHERE id = :id;
+
+-- name: insert
+-- Keep a job: scheduled for later, available where its user's window has room, else blocked.
+INSERT INTO jobs (id, user_id, kind, state, lane, ord, run_at, payload, max_failures,
+                  idempotency_key, request_hash, retry_of, created_at)
+VALUES (:id, :user_id, :kind,
+  CASE WHEN :run_at IS NOT NULL THEN 'scheduled'
+       WHEN (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_active
+             WHERE kind = :kind AND active_user = :user_id LIMIT :window)) < :window THEN 'available'
+       ELSE 'blocked' END,
+  :lane, :now, :run_at, :payload, :max_failures, :idempotency_key, :request_hash, :retry_of, :now)
+RETURNING *;
+
+-- name: get
+-- One job.
+SELECT * FROM jobs WHERE id = :id;
+
+-- name: list
+-- A user's jobs, newest first, after a place.
+SELECT * FROM jobs INDEXED BY jobs_of_user
+WHERE user_id = :user_id AND (created_at, id) < (:created_at, :id)
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: claim
+-- Take the oldest available jobs of one kind and lane.
+UPDATE jobs SET state = 'running', attempt = attempt + 1, worker_id = :worker_id,
+  started_at = coalesce(started_at, :now)
+WHERE state = 'available' AND id IN (
+  SELECT id FROM jobs INDEXED BY jobs_ready
+  WHERE state = 'available' AND kind = :kind AND lane = :lane ORDER BY ord LIMIT :limit)
+RETURNING *;
+
+-- name: promote
+-- Let a user's oldest blocked jobs into the room that the window has; nothing is counted where none waits.
+UPDATE jobs SET state = 'available', ord = :now
+WHERE state = 'blocked' AND id IN (
+  SELECT id FROM jobs INDEXED BY jobs_blocked
+  WHERE state = 'blocked' AND kind = :kind AND user_id = :user_id ORDER BY lane, ord
+  LIMIT CASE WHEN EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_blocked
+      WHERE state = 'blocked' AND kind = :kind AND user_id = :user_id)
+    THEN max(0, :window - (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_active
+      WHERE kind = :kind AND active_user = :user_id LIMIT :window)))
+    ELSE 0 END)
+RETURNING id;
+
+-- name: blocked_users
+-- Whose jobs are blocked, by kind: one step in the index for each user, however many wait.
+WITH RECURSIVE blocked (kind, user_id) AS (
+  SELECT * FROM (SELECT kind, user_id FROM jobs INDEXED BY jobs_blocked
+    WHERE state = 'blocked' ORDER BY kind, user_id LIMIT 1)
+  UNION ALL
+  SELECT next.kind, next.user_id FROM blocked JOIN jobs AS next ON next.rowid = (
+    SELECT rowid FROM jobs INDEXED BY jobs_blocked
+    WHERE state = 'blocked' AND (kind, user_id) > (blocked.kind, blocked.user_id)
+    ORDER BY kind, user_id LIMIT 1))
+SELECT kind, user_id FROM blocked;
+
+-- name: admit_due
+-- Let scheduled jobs whose time has come wait for a slot, in the order of that time.
+UPDATE jobs SET state = 'blocked', ord = run_at, run_at = NULL
+WHERE state = 'scheduled' AND id IN (
+  SELECT id FROM jobs INDEXED BY jobs_scheduled
+  WHERE state = 'scheduled' AND run_at <= :now ORDER BY run_at LIMIT :limit);
+
+-- name: next_due
+-- When the next scheduled job is due.
+SELECT min(run_at) AS run_at FROM jobs INDEXED BY jobs_scheduled WHERE state = 'scheduled';
+
+-- name: hasten
+-- Make a scheduled job due.
+UPDATE jobs SET state = 'blocked', ord = :now, run_at = NULL WHERE id = :id AND state = 'scheduled';
+
+-- name: cancel_waiting
+-- End a job that waits.
+UPDATE jobs SET state = 'cancelled', finished_at = :now, run_at = NULL, cancel_requested = 1
+WHERE id = :id AND state IN ('scheduled', 'blocked', 'available') RETURNING *;
+
+-- name: cancel_running
+-- Ask for a running job to be stopped.
+UPDATE jobs SET cancel_requested = 1 WHERE id = :id AND state = 'running' RETURNING *;
+
+-- name: cancel_requests
+-- Which of a worker's jobs are to be stopped.
+SELECT id FROM jobs INDEXED BY jobs_running
+WHERE worker_id = :worker_id AND state = 'running' AND cancel_requested = 1;
+
+-- name: record
+-- Put the attempts so far on the record.
+UPDATE jobs SET attempts = :attempts
+WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING id;
+
+-- name: finish
+-- End a run with its result.
+UPDATE jobs SET state = 'succeeded', result = :result, error = NULL, worker_id = NULL, finished_at = :now
+WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
+
+-- name: end
+-- End a run, and the job, without a result.
+UPDATE jobs SET state = :state, error = :error, failures = failures + :spent, worker_id = NULL,
+  finished_at = :now
+WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
+
+-- name: reschedule
+-- End a run without a result and try again later.
+UPDATE jobs SET state = 'scheduled', error = :error, failures = failures + 1, worker_id = NULL,
+  run_at = :run_at
+WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
+
+-- name: release
+-- Give a run back unspent; it keeps its place at the head of its lane.
+UPDATE jobs SET state = 'available', crashes = :crashes, worker_id = NULL
+WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
+
+-- name: running
+-- A run as its fence names it.
+SELECT * FROM jobs
+WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running';
+
+-- name: abandoned
+-- Running jobs of workers that are not alive.
+SELECT * FROM jobs INDEXED BY jobs_running WHERE state = 'running' AND worker_id IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = worker_id AND lease_until > :now);
+
+-- name: register
+-- A worker begins, perhaps anew.
+INSERT INTO workers (id, lease_until) VALUES (:id, :lease_until)
+ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until;
+
+-- name: alive
+-- A worker whose lease has not run out.
+SELECT id FROM workers WHERE id = :id AND lease_until > :now;
+
+-- name: beat
+-- A worker lives on, unless its jobs were given away.
+UPDATE workers SET lease_until = :lease_until WHERE id = :id RETURNING id;
+
+-- name: bury
+-- Forget workers whose lease ran out.
+DELETE FROM workers WHERE lease_until <= :now;
+
+-- name: bury_all
+-- Forget every worker of an earlier process.
+DELETE FROM workers;
+
+-- name: retire
+-- Forget one worker.
+DELETE FROM workers WHERE id = :id;
+
+-- name: unsettled
+-- Ended jobs whose end was not yet told everywhere.
+SELECT * FROM jobs INDEXED BY jobs_unsettled
+WHERE settled = 0 AND finished_at IS NOT NULL AND finished_at <= :before ORDER BY finished_at LIMIT :limit;
+
+-- name: settle
+-- Note that a job's end was told and its leftovers are gone.
+UPDATE jobs SET settled = 1 WHERE id = :id AND finished_at IS NOT NULL;
+
+-- name: prune
+-- Forget old settled jobs.
+DELETE FROM jobs WHERE id IN (
+  SELECT id FROM jobs INDEXED BY jobs_settled WHERE settled = 1 AND finished_at <= :before LIMIT :limit)
+RETURNING id;
+
+-- name: depth
+-- How many jobs wait or run, by kind and state, and since when the oldest is available.
+SELECT kind, 'scheduled' AS state, count(*) AS jobs, NULL AS oldest
+FROM jobs INDEXED BY jobs_scheduled WHERE state = 'scheduled' GROUP BY kind
+UNION ALL
+SELECT kind, 'blocked', count(*), NULL FROM jobs INDEXED BY jobs_blocked WHERE state = 'blocked' GROUP BY kind
+UNION ALL
+SELECT kind, 'available', count(*), min(ord) FROM jobs INDEXED BY jobs_ready
+WHERE state = 'available' GROUP BY kind
+UNION ALL
+SELECT kind, 'running', count(*), NULL FROM jobs INDEXED BY jobs_running
+WHERE state = 'running' AND worker_id IS NOT NULL GROUP BY kind;

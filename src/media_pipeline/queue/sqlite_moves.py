@@ -1,0 +1,206 @@
+"""What each of the queue's methods does inside its transaction in SQLite.
+
+Every statement re-checks the state it leaves (and the fence, where there is one), so a move happens
+once or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from media_pipeline.db.database import Effect, Params, Value
+from media_pipeline.db.sqlite import Connection, apply_effects
+from media_pipeline.db.statements import load_statements
+from media_pipeline.ids import JobId
+from media_pipeline.queue.backoff import Backoff
+from media_pipeline.queue.job import Attempt, Failure, Fence, Job, JobState, NewJob, Priority, WorkerId
+from media_pipeline.queue.queue import (
+    Beat,
+    Enqueued,
+    IdempotencyConflict,
+    JobEnded,
+    JobNotFound,
+    LeaseLost,
+)
+from media_pipeline.queue.records import JobRow, decode_crashes, encode, is_decodable, read_job
+
+KEY_LIFE_US: Final = 24 * 3600 * 1_000_000
+CRASH_WINDOW_US: Final = 72 * 3600 * 1_000_000
+CRASHES_MAX: Final = 3
+BATCH: Final = 500
+SQL: Final[Mapping[str, str]] = {
+    name: statement.text
+    for name, statement in load_statements("media_pipeline.queue", "sql/sqlite.sql").items()
+}
+_CRASHED: Final = Failure(
+    code="crashed", message="The job was set aside: three workers died while running it."
+)
+_UNDECODABLE: Final = Failure(code="undecodable", message="The job's record cannot be read.")
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """The moves of jobs between their states; `now_us` never repeats."""
+
+    now_us: Callable[[], int]
+    window: Callable[[str], int]
+    backoff: Backoff
+
+    def enqueue(self, conn: Connection, new: NewJob) -> Enqueued:
+        now = self.now_us()
+        first = _find_by_key(conn, new, now)
+        if first is not None:
+            return Enqueued(first, created=False)
+        run_at = None if new.run_at is None else round(new.run_at * 1_000_000)
+        params: Params = {
+            "id": new.id,
+            "user_id": new.user_id,
+            "kind": new.kind,
+            "lane": int(new.priority),
+            "now": now,
+            "run_at": run_at if run_at is not None and run_at > now else None,
+            "payload": encode(new.payload),
+            "max_failures": new.max_failures,
+            "idempotency_key": new.idempotency_key,
+            "request_hash": new.request_hash,
+            "retry_of": new.retry_of,
+            "window": self.window(new.kind),
+        }
+        return Enqueued(read_job(conn.execute(SQL["insert"], params).fetchone()), created=True)
+
+    def claim(self, conn: Connection, worker_id: WorkerId, free: Mapping[str, int], limit: int) -> list[Job]:
+        now = self.now_us()
+        if conn.execute(SQL["alive"], {"id": worker_id, "now": now}).fetchone() is None:
+            raise LeaseLost("This worker's lease ran out; what it took now would be given away at once.")
+        claimed: list[JobRow] = []
+        for lane in Priority:
+            for kind, slots in free.items():
+                room = min(slots - sum(row["kind"] == kind for row in claimed), limit - len(claimed))
+                if room > 0:
+                    wanted = {"worker_id": worker_id, "now": now, "kind": kind, "lane": lane, "limit": room}
+                    claimed += conn.execute(SQL["claim"], wanted).fetchall()
+        readable = [row for row in claimed if self._keep_readable(conn, row)]
+        return [read_job(row) for row in sorted(readable, key=lambda row: (row["lane"], row["ord"]))]
+
+    def beat(self, conn: Connection, worker_id: WorkerId, until: int) -> Beat:
+        if conn.execute(SQL["beat"], {"id": worker_id, "lease_until": until}).fetchone() is None:
+            raise LeaseLost("This worker's lease ran out and its jobs were given away.")
+        rows = conn.execute(SQL["cancel_requests"], {"worker_id": worker_id}).fetchall()
+        return Beat(frozenset(JobId(row["id"]) for row in rows))
+
+    def record(self, conn: Connection, fence: Fence, attempts: Sequence[Attempt]) -> None:
+        _fenced(conn, "record", fence, {"attempts": encode(attempts)})
+
+    def cancel(self, conn: Connection, job_id: JobId) -> Job:
+        waiting = conn.execute(SQL["cancel_waiting"], {"id": job_id, "now": self.now_us()}).fetchone()
+        if waiting is not None:
+            self.promote(conn, kind=waiting["kind"], user_id=waiting["user_id"])
+            return read_job(waiting)
+        running = conn.execute(SQL["cancel_running"], {"id": job_id}).fetchone()
+        if running is not None:
+            return read_job(running)
+        job = get_job(conn, job_id)
+        raise JobEnded(f"The job has ended: it is {job.state}.")
+
+    def hasten(self, conn: Connection, job_id: JobId) -> Job:
+        job = get_job(conn, job_id)
+        conn.execute(SQL["hasten"], {"id": job_id, "now": self.now_us()})
+        self.promote(conn, kind=job.kind, user_id=job.user_id)
+        return get_job(conn, job_id)
+
+    def finish(self, conn: Connection, fence: Fence, *, result: str, effects: Sequence[Effect]) -> Job:
+        row = _fenced(conn, "finish", fence, {"result": result, "now": self.now_us()})
+        apply_effects(conn, effects)
+        return read_job(row)
+
+    def fail(self, conn: Connection, fence: Fence, failure: Failure, *, retry_after: float | None) -> Job:
+        row = _fenced(conn, "running", fence)
+        if row["cancel_requested"]:
+            return self.end(conn, fence, JobState.CANCELLED)
+        spent = row["failures"] + 1
+        if not failure.retryable or spent >= row["max_failures"]:
+            return self.end(conn, fence, JobState.FAILED, failure, spent=1)
+        run_at = self.now_us() + round(self.backoff.delay(spent, at_least=retry_after) * 1_000_000)
+        return read_job(_fenced(conn, "reschedule", fence, {"error": encode(failure), "run_at": run_at}))
+
+    def end(
+        self,
+        conn: Connection,
+        fence: Fence,
+        state: JobState,
+        failure: Failure | None = None,
+        *,
+        spent: int = 0,
+    ) -> Job:
+        error = encode(failure) if failure else None
+        change: Params = {"state": state, "error": error, "spent": spent, "now": self.now_us()}
+        return read_job(_fenced(conn, "end", fence, change))
+
+    def release(self, conn: Connection, fence: Fence, *, crashed: bool = False) -> Job:
+        row = _fenced(conn, "running", fence)
+        if row["cancel_requested"]:
+            return self.end(conn, fence, JobState.CANCELLED)
+        now = self.now_us()
+        crashes = [at for at in decode_crashes(row) if at > now - CRASH_WINDOW_US] + [now] * crashed
+        if len(crashes) >= CRASHES_MAX:
+            return self.end(conn, fence, JobState.FAILED, _CRASHED)
+        return read_job(_fenced(conn, "release", fence, {"crashes": encode(crashes)}))
+
+    def tend(self, conn: Connection) -> tuple[bool, list[Job]]:
+        """Return whether anything may be claimed now that could not before, and what ended."""
+        now = {"now": self.now_us()}
+        rescued = [
+            self.release(conn, read_job(row).fence, crashed=True)
+            for row in conn.execute(SQL["abandoned"], now).fetchall()
+        ]
+        conn.execute(SQL["bury"], now)
+        conn.execute(SQL["admit_due"], {**now, "limit": BATCH})
+        blocked = conn.execute(SQL["blocked_users"]).fetchall()
+        promoted = [self.promote(conn, kind=row["kind"], user_id=row["user_id"]) for row in blocked]
+        return any(promoted) or bool(rescued), [job for job in rescued if job.ended]
+
+    def promote(self, conn: Connection, *, kind: str, user_id: str) -> bool:
+        params = {"kind": kind, "user_id": user_id, "window": self.window(kind), "now": self.now_us()}
+        return bool(conn.execute(SQL["promote"], params).fetchall())
+
+    def _keep_readable(self, conn: Connection, row: JobRow) -> bool:
+        """Tell whether a claimed row can be decoded; fail one that cannot, so that it never comes back."""
+        if is_decodable(row):
+            return True
+        job = self.end(conn, read_job(row).fence, JobState.FAILED, _UNDECODABLE)
+        self.promote(conn, kind=job.kind, user_id=job.user_id)
+        return False
+
+
+def get_job(conn: Connection, job_id: JobId) -> Job:
+    """Return a job, or raise `JobNotFound`."""
+    row = conn.execute(SQL["get"], {"id": job_id}).fetchone()
+    if row is None:
+        raise JobNotFound("There is no such job.")
+    return read_job(row)
+
+
+def _fenced(conn: Connection, name: str, fence: Fence, change: Mapping[str, Value] | None = None) -> JobRow:
+    """Run a fenced statement; a fence that does not match any more is `LeaseLost`."""
+    claim = {"id": fence.job_id, "attempt": fence.attempt, "worker_id": fence.worker_id}
+    row: JobRow | None = conn.execute(SQL[name], {**claim, **(change or {})}).fetchone()
+    if row is None:
+        raise LeaseLost("Another worker owns this job now, or it has ended.")
+    return row
+
+
+def _find_by_key(conn: Connection, new: NewJob, now: int) -> Job | None:
+    if new.idempotency_key is None:
+        return None
+    params = {"user_id": new.user_id, "idempotency_key": new.idempotency_key}
+    row = conn.execute(SQL["find_key"], params).fetchone()
+    if row is None:
+        return None
+    if row["created_at"] <= now - KEY_LIFE_US:
+        conn.execute(SQL["forget_key"], {"id": row["id"]})
+        return None
+    if row["request_hash"] != new.request_hash:
+        raise IdempotencyConflict("This Idempotency-Key was used for another request; use a new one.")
+    return read_job(row)

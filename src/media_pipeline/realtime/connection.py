@@ -1,0 +1,219 @@
+"""One open stream towards its reader: what waits, when it is written, when it ends.
+
+Guarantees that frames leave in order, those of one loop turn in one write, and that a reader who falls
+behind is dropped rather than served with holes: it comes back with its position. Costs no task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from media_pipeline.ids import UserId
+from media_pipeline.realtime import sse
+from media_pipeline.realtime.backlog import Backlog
+from media_pipeline.realtime.bus import Message, Subscription
+from media_pipeline.realtime.wheel import Wheel
+
+PING: Final = sse.comment()
+
+
+class Outlet(Protocol):
+    """Where a connection's bytes go; called in the event loop, must not block or raise."""
+
+    def write(self, data: bytes) -> bool:
+        """Take `data`; False asks for nothing more until `Connection.resume` is called."""
+        ...
+
+    def end(self) -> None:
+        """End the stream cleanly, after what was written."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the stream at once."""
+        ...
+
+
+class Turn:
+    """Collect the connections that have something to say, and let them speak once a loop turn."""
+
+    def __init__(self) -> None:
+        self._speakers: list[Connection] = []
+
+    def add(self, connection: Connection) -> None:
+        if not self._speakers:
+            asyncio.get_running_loop().call_soon(self._speak)
+        self._speakers.append(connection)
+
+    def _speak(self) -> None:
+        speakers, self._speakers = self._speakers, []
+        for connection in speakers:
+            connection.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all connections of a hub share: the limits, the clock's hand, the door."""
+
+    ping_seconds: float
+    stall_seconds: float
+    backlog_events: int
+    backlog_bytes: int
+    hello: bytes
+    monotonic: Callable[[], float]
+    wheel: Wheel
+    turn: Turn
+    leave: Callable[[Connection, str], None]
+
+
+class Connection:
+    """One reader's stream; corked when made, until `start`.
+
+    Whoever made the outlet calls `resume` when it takes bytes again and `close` when the reader is
+    gone. `expires` is a monotonic time.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_corked",
+        "_expires",
+        "_house",
+        "_marked",
+        "_outlet",
+        "_stalled",
+        "_subscription",
+        "_written",
+        "bucket",
+        "closed",
+        "user_id",
+    )
+
+    def __init__(self, outlet: Outlet, house: House, *, user_id: UserId, expires: float | None) -> None:
+        self.user_id = user_id
+        self.closed = False
+        self.bucket = -1
+        self._outlet = outlet
+        self._house = house
+        self._expires = expires
+        self._subscription: Subscription | None = None
+        self._backlog = Backlog()
+        self._backlog.add(house.hello)
+        self._corked = True
+        self._marked = False
+        self._stalled: float | None = None
+        self._written = house.monotonic()
+        self._watch()
+
+    def attach(self, subscription: Subscription) -> None:
+        """Keep the subscription until the connection closes, which may have been before."""
+        if self.closed:
+            subscription.close()
+        else:
+            self._subscription = subscription
+
+    def put(self, *messages: Message) -> None:
+        """Write messages at the end of this loop turn; they may conflate what waits."""
+        if not self.closed:
+            for message in messages:
+                self._backlog.put(message)
+            self._mark()
+
+    def say(self, frame: bytes) -> None:
+        """Write a frame of the stream's own at the end of this loop turn."""
+        if not self.closed:
+            self._backlog.add(frame)
+            self._mark()
+
+    def start(self) -> None:
+        """Let bytes go, and those that wait at once."""
+        self._corked = False
+        self.flush()
+
+    def resume(self) -> None:
+        """Go on writing: the outlet takes bytes again."""
+        self._stalled = None
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits, in one piece, if the outlet takes it."""
+        self._marked = False
+        if self._backlog and self._stalled is None and not (self.closed or self._corked):
+            self._write(self._backlog.take())
+
+    def end(self, reason: str) -> None:
+        """Say what waits and end the stream cleanly."""
+        if not self.closed:
+            self.flush()
+            self._outlet.end()
+            self.close(reason)
+
+    def abort(self, reason: str) -> None:
+        """Drop the stream; its reader comes back with its position."""
+        if not self.closed:
+            self._outlet.abort()
+            self.close(reason)
+
+    def close(self, reason: str = "gone") -> None:
+        """Stop listening and leave the hub; harmless when repeated."""
+        if self.closed:
+            return
+        self.closed = True
+        self._backlog.take()
+        if self._subscription is not None:
+            self._subscription.close()
+        self._house.leave(self, reason)
+
+    def tick(self, now: float) -> float | None:
+        """Ping, or end what expired or stands still; return when to look again."""
+        if not self.closed:
+            self._check(now)
+        return None if self.closed else self._next_tick()
+
+    def _check(self, now: float) -> None:
+        if self._expires is not None and self._expires <= now:
+            self.end("expired")
+        elif self._stalled is not None and self._stalled + self._house.stall_seconds <= now:
+            self.abort("stalled")
+        elif self._written + self._house.ping_seconds <= now:
+            self._ping(now)
+
+    def _ping(self, now: float) -> None:
+        if self._corked or self._stalled is not None:
+            self._written = now
+        else:
+            self._write(PING)
+
+    def _write(self, data: bytes) -> None:
+        self._written = self._house.monotonic()
+        if not self._outlet.write(data):
+            self._stalled = self._written
+            self._watch()
+
+    def _watch(self) -> None:
+        self._house.wheel.schedule(self, self._next_tick())
+
+    def _next_tick(self) -> float:
+        due = self._written + self._house.ping_seconds
+        if self._stalled is not None:
+            due = min(due, self._stalled + self._house.stall_seconds)
+        return due if self._expires is None else min(due, self._expires)
+
+    def _mark(self) -> None:
+        if self._is_full():
+            self._relieve()
+        elif not self._marked:
+            self._marked = True
+            self._house.turn.add(self)
+
+    def _is_full(self) -> bool:
+        backlog, house = self._backlog, self._house
+        return len(backlog) > house.backlog_events or backlog.size > house.backlog_bytes
+
+    def _relieve(self) -> None:
+        # Much at once is no fault of a reader that keeps up; falling behind is.
+        if self._stalled is None:
+            self.flush()
+        else:
+            self.abort("backlog")

@@ -1,0 +1,152 @@
+"""The hub: every open stream of this process.
+
+Guarantees that what is missed, repeated or out of order on a stream is announced by `reset` or by
+the stream's end, never silent; that a slow reader costs a bounded backlog and slows nobody; and that
+`aclose` ends every stream cleanly. Does not authenticate and knows no HTTP: see `api/routes/events.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar
+
+import structlog
+
+from media_pipeline.clock import Clock
+from media_pipeline.errors import MediaPipelineError
+from media_pipeline.ids import JobId, UserId
+from media_pipeline.realtime import sse
+from media_pipeline.realtime.bus import Bus, BusError
+from media_pipeline.realtime.connection import Connection, House, Outlet, Turn
+from media_pipeline.realtime.events import Event, encode_event
+from media_pipeline.realtime.feed import Feed
+from media_pipeline.realtime.wheel import Wheel
+
+Snapshot = Callable[[UserId, JobId], Awaitable[Sequence[Event]]]
+"""Read a job's state events so far, in order, terminal last; `UnknownJob` if the user has no such job."""
+
+_log = structlog.get_logger(__name__)
+
+
+class UnknownJob(MediaPipelineError):
+    """There is no such job, or it is another user's."""
+
+    code: ClassVar[str] = "job_not_found"
+
+
+class TooManyStreams(MediaPipelineError):
+    """Too many event streams are open: close one and come back."""
+
+    code: ClassVar[str] = "too_many_streams"
+    retryable: ClassVar[bool] = True
+
+
+class Hub:
+    """Open streams on a bus, and keep each within its bounds.
+
+    A reader may hold back `max_backlog_events` frames or `max_backlog_bytes`, and stand still for
+    `stall_seconds`; then its stream is dropped and it comes back with its position.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        clock: Clock,
+        ping_seconds: float = 15.0,
+        max_backlog_events: int = 256,
+        max_backlog_bytes: int = 256 * 1024,
+        stall_seconds: float = 30.0,
+        retry_ms: int = 2000,
+        max_streams_per_user: int = 10,
+        max_streams: int = 10_000,
+    ) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._max_streams_per_user = max_streams_per_user
+        self._max_streams = max_streams
+        self._connections: dict[Connection, None] = {}
+        self._of_user: Counter[UserId] = Counter()
+        self._wheel = Wheel(clock, tick_seconds=min(1.0, ping_seconds / 4, stall_seconds / 4))
+        self._turning: asyncio.Task[None] | None = None
+        self._closed = False
+        self._house = House(
+            ping_seconds=ping_seconds,
+            stall_seconds=stall_seconds,
+            backlog_events=max_backlog_events,
+            backlog_bytes=max_backlog_bytes,
+            hello=sse.comment("ok") + sse.retry(retry_ms),
+            monotonic=clock.monotonic,
+            wheel=self._wheel,
+            turn=Turn(),
+            leave=self._forget,
+        )
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open now."""
+        return len(self._connections)
+
+    def connect(self, outlet: Outlet, *, user_id: UserId, expires_at: float | None = None) -> Connection:
+        """Admit a stream that writes to `outlet` and ends at `expires_at` (Unix seconds).
+
+        It counts from now until it is closed. `TooManyStreams` over a limit, `BusError` when stopping.
+        """
+        self._admit(user_id)
+        expires = None if expires_at is None else self._clock.monotonic() + expires_at - self._clock.now()
+        connection = Connection(outlet, self._house, user_id=user_id, expires=expires)
+        self._connections[connection] = None
+        self._of_user[user_id] += 1
+        if self._turning is None:
+            self._turning = asyncio.get_running_loop().create_task(self._wheel.run())
+        return connection
+
+    async def begin(self, connection: Connection, *, since: str | None = None) -> None:
+        """Send `ready`, what was missed `since`, or `reset`; then whatever comes."""
+        feed = Feed(connection)
+        connection.attach(await self._bus.subscribe(connection.user_id, feed, since=since))
+
+    async def begin_job(
+        self, connection: Connection, job_id: JobId, *, snapshot: Snapshot, since: str | None = None
+    ) -> None:
+        """Begin a stream of one job; without a position, its state so far goes first.
+
+        `UnknownJob` comes from `snapshot`, which is read after the bus was asked for what is live, so
+        that nothing falls between the two.
+        """
+        feed = Feed(connection, job_id=job_id)
+        if since is None:
+            feed.hold()
+        connection.attach(await self._bus.subscribe(connection.user_id, feed, since=since))
+        events = await snapshot(connection.user_id, job_id)
+        if since is None:
+            messages = (encode_event(connection.user_id, event) for event in events)
+            feed.release([message for message in messages if message.key is not None])
+
+    async def aclose(self) -> None:
+        """End every stream with a clean last chunk and admit no more; the bus stays open."""
+        self._closed = True
+        for connection in tuple(self._connections):
+            connection.end("stopping")
+        if self._turning is not None:
+            self._turning.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._turning
+
+    def _admit(self, user_id: UserId) -> None:
+        if self._closed:
+            raise BusError("The service is stopping: connect again in a moment.")
+        if self._of_user[user_id] >= self._max_streams_per_user:
+            raise TooManyStreams("You have too many event streams open: close one and try again.")
+        if len(self._connections) >= self._max_streams:
+            raise TooManyStreams("The service has as many event streams as it takes: try again in a moment.")
+
+    def _forget(self, connection: Connection, reason: str) -> None:
+        del self._connections[connection]
+        self._of_user[connection.user_id] -= 1
+        if not self._of_user[connection.user_id]:
+            del self._of_user[connection.user_id]
+        _log.debug("stream.closed", reason=reason, open=len(self._connections))

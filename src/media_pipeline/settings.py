@@ -1,0 +1,144 @@
+"""Settings: environment variables, read once and checked together before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+GIB: Final = 1024**3
+MIN_SECRET_BYTES: Final = 32
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message is one line that names it."""
+
+
+def _no_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+class Settings(BaseSettings):
+    """Every setting, by the name of its environment variable in lower case."""
+
+    model_config = SettingsConfigDict(env_prefix="", frozen=True, extra="ignore")
+
+    port: int = Field(8080, ge=0, le=65535, description="where the service listens; 0 takes a free port")
+    host: str = Field("127.0.0.1", description="the address it listens on")
+    public_url: Annotated[str, AfterValidator(_no_slash)] = Field(
+        "", description="how browsers reach the service"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="exact origins that may call the API, comma-separated"
+    )
+    storage_dir: Path | None = Field(None, description="keep objects in this folder")
+    gcs_bucket: str | None = Field(None, description="a Google Cloud Storage bucket")
+    s3_bucket: str | None = Field(None, description="an S3-compatible bucket")
+    database_url: str | None = Field(None, description="sqlite:///path; unset: see the documentation")
+    redis_url: str | None = Field(None, description="event bus between processes")
+    auth_jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the Bearer tokens")
+    auth_jwks_url: str | None = Field(None, description="key set of the Bearer tokens")
+    auth_issuer: str | None = Field(None, description="the `iss` that tokens must have")
+    auth_audience: str | None = Field(None, description="the `aud` that tokens must have")
+    media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
+    media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
+    media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
+    media_lease_seconds: float = Field(30, ge=1, description="how long a silent worker keeps its jobs")
+    media_grace_seconds: float = Field(10, ge=0, description="how long a stop waits for running jobs")
+    media_poll_seconds: float = Field(1, gt=0, description="how often a worker looks without being woken")
+    media_job_seconds: float = Field(1800, gt=0, description="how long one run of a job may take")
+    media_ping_seconds: float = Field(15, gt=0, description="how often an idle event stream is pinged")
+    media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
+    media_keep_jobs_seconds: float = Field(30 * 86400, gt=0, description="how long ended jobs are kept")
+    media_log: Literal["text", "json"] = Field("text", description="how the log is written")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("auth_jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"needs at least {MIN_SECRET_BYTES} bytes (RFC 7518, section 3.2)")
+        return value
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        for check in (self._one_store, self._built_engines, self._safe_host, self._database_fits):
+            if problem := check():
+                raise ValueError(problem)
+        return self
+
+    def _one_store(self) -> str | None:
+        named = [
+            name for name in ("gcs_bucket", "s3_bucket", "storage_dir") if getattr(self, name) is not None
+        ]
+        return None if len(named) < 2 else f"{' and '.join(map(str.upper, named))} name more than one store"  # noqa: PLR2004
+
+    def _built_engines(self) -> str | None:
+        for name in ("gcs_bucket", "s3_bucket", "redis_url", "auth_jwks_url"):
+            if getattr(self, name) is not None:
+                return f"{name.upper()} is not supported by this release"
+        if self.database_url and not self.database_url.startswith("sqlite://"):
+            return "DATABASE_URL must begin with sqlite:// in this release"
+        return None
+
+    def _safe_host(self) -> str | None:
+        if self.development and not is_loopback(self.host):
+            return f"HOST={self.host} is reachable from outside and needs AUTH_JWT_SECRET"
+        return None
+
+    def _database_fits(self) -> str | None:
+        if self.storage_dir is not None and self.database_url == "sqlite://":
+            return "DATABASE_URL is in memory while STORAGE_DIR is durable; the library would vanish"
+        return None
+
+    @property
+    def development(self) -> bool:
+        """Whether tokens are made by the program itself."""
+        return self.auth_jwt_secret is None
+
+    @property
+    def database_path(self) -> Path | None:
+        """The SQLite file; None for a database in memory."""
+        if self.database_url is not None:
+            path = self.database_url.removeprefix("sqlite://").removeprefix("/")
+            return Path(path) if path else None
+        return None if self.storage_dir is None else self.storage_dir / "media-pipeline.db"
+
+
+def read_settings(**given: object) -> Settings:
+    """Read the environment; `given` wins over it. Raises `SettingsError`."""
+    try:
+        return Settings(**given)  # type: ignore[arg-type] # pydantic checks what it is given
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]).upper()
+        message = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {message}" if name else message) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def state_folder() -> Path:
+    """Return the user's own folder for what the program remembers (XDG Base Directory)."""
+    root = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(root) / "media-pipeline"

@@ -1,0 +1,25 @@
+"""Bytes in pieces of bounded size, and the arithmetic of ranges."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+CHUNK_BYTES: Final = 256 * 1024
+
+
+async def as_chunks(data: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield `data` piece by piece, whichever of the two it is."""
+    if not isinstance(data, bytes):
+        async for chunk in data:
+            yield chunk
+        return
+    for place in range(0, len(data), CHUNK_BYTES):
+        yield data[place : place + CHUNK_BYTES]
+
+
+def window(start: int, end: int | None, size: int) -> tuple[int, int]:
+    """Return what a range means for `size` bytes: `first <= last`, both within."""
+    first = min(max(start, 0), size)
+    last = size if end is None else min(end, size)
+    return first, max(first, last)

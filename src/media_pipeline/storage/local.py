@@ -1,0 +1,180 @@
+"""Objects in a folder of this machine, served at `/storage/`.
+
+Guarantees: everything that `Store` promises; what was acknowledged survives a crash of process or
+machine (written aside, fsync, rename, fsync of the folder), and what was not leaves nothing. One
+process owns the folder. Not guaranteed: anything about files that another program put there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from media_pipeline.clock import Clock
+from media_pipeline.storage.chunks import CHUNK_BYTES, as_chunks, window
+from media_pipeline.storage.folder import Folder
+from media_pipeline.storage.objectfile import Draft, ObjectFile
+from media_pipeline.storage.paths import check_path
+from media_pipeline.storage.served import MAX_UPLOAD_BYTES, Gate, OnBytes, metered
+from media_pipeline.storage.store import (
+    ABSENT,
+    UPLOAD_TTL,
+    MediaObject,
+    PreconditionFailed,
+    PresignedUpload,
+    Version,
+)
+from media_pipeline.storage.threads import blocking, finish
+from media_pipeline.storage.tickets import Ticket
+
+
+class LocalStore:
+    """A `ServedStore` in `directory`.
+
+    Opening blocks while it reads the first line of every object, and raises `StoreError` where the
+    folder cannot be used or another process has it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        base_url: str,
+        *,
+        clock: Clock | None = None,
+        secret: bytes | None = None,
+        max_upload_bytes: int = MAX_UPLOAD_BYTES,
+    ) -> None:
+        self._gate = Gate(base_url, clock=clock, secret=secret, max_upload_bytes=max_upload_bytes)
+        self._folder = Folder(Path(directory))
+        self._catalog = self._folder.open()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def upload(
+        self,
+        path: str,
+        data: bytes | AsyncIterator[bytes],
+        content_type: str,
+        *,
+        if_version: Version | None = None,
+    ) -> str:
+        """Write an object whole and return its URL; see `Store`."""
+        await self._write(path, as_chunks(data), content_type, if_version=if_version)
+        return self._gate.url(path)
+
+    async def upload_presigned(
+        self,
+        path: str,
+        content_type: str,
+        *,
+        size: int | None = None,
+        expires_in: timedelta = UPLOAD_TTL,
+        now: datetime | None = None,
+    ) -> PresignedUpload:
+        """Sign permission for a client to PUT `path`; see `Store`."""
+        return self._gate.sign(path, content_type, size=size, expires_in=expires_in, now=now)
+
+    async def get_url(self, path: str) -> str:
+        """Return the permanent URL of `path`."""
+        return self._gate.url(path)
+
+    async def delete(self, path: str, *, if_version: Version | None = None) -> None:
+        """Remove an object; one that is not there is no error."""
+        async with self._lock(check_path(path)):
+            if path in self._catalog:
+                self._catalog.require(path, if_version)
+                await finish(self._remove(path))
+
+    async def list(self, prefix: str) -> list[MediaObject]:
+        """Return the objects whose path starts with `prefix`, by path."""
+        return self._catalog.under(prefix)
+
+    async def stat(self, path: str) -> MediaObject:
+        """Describe an object; `ObjectNotFound` if there is none."""
+        return self._catalog.find(check_path(path))
+
+    async def read(
+        self, path: str, *, start: int = 0, end: int | None = None, version: Version | None = None
+    ) -> bytes:
+        """Return the bytes of an object or of a range of it; see `Store`."""
+        async with self._opened(path, version) as (file, item):
+            return await blocking(file.read, *window(start, end, item.size))
+
+    async def stream(
+        self, path: str, *, start: int = 0, end: int | None = None, version: Version | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield the bytes of one version, also when the object is replaced meanwhile."""
+        async with self._opened(path, version) as (file, item):
+            first, last = window(start, end, item.size)
+            for place in range(first, last, CHUNK_BYTES):
+                yield await blocking(file.read, place, min(place + CHUNK_BYTES, last))
+
+    async def aclose(self) -> None:
+        """Let another process have the folder."""
+        self._folder.close()
+
+    def admit(
+        self, path: str, query: Mapping[str, str], *, content_type: str, content_length: int | None
+    ) -> Ticket:
+        """Say what a PUT may do before its body is read; see `ServedStore`."""
+        ticket = self._gate.admit(path, query, content_type=content_type, content_length=content_length)
+        self._catalog.require(path, ABSENT if ticket.create_only else None)
+        return ticket
+
+    async def receive(
+        self, ticket: Ticket, chunks: AsyncIterator[bytes], *, on_bytes: OnBytes
+    ) -> MediaObject:
+        """Write the body of an admitted PUT; see `ServedStore`."""
+        return await self._write(
+            ticket.path,
+            metered(ticket, chunks, on_bytes=on_bytes),
+            ticket.content_type,
+            if_version=ABSENT if ticket.create_only else None,
+        )
+
+    async def _write(
+        self, path: str, chunks: AsyncIterator[bytes], content_type: str, *, if_version: Version | None
+    ) -> MediaObject:
+        self._catalog.require(check_path(path), if_version)
+        draft = self._folder.draft(path, content_type)
+        try:
+            await blocking(draft.open, self._gate.now())
+            async for chunk in chunks:
+                await blocking(draft.write, chunk)
+            item = await blocking(draft.seal, self._gate.now())
+            async with self._lock(path):
+                self._catalog.require(path, if_version)
+                await finish(self._publish(draft, item, create_only=if_version == ABSENT))
+        except BaseException:
+            await blocking(draft.discard)
+            raise
+        return item
+
+    async def _publish(self, draft: Draft, item: MediaObject, *, create_only: bool) -> None:
+        await blocking(draft.publish, self._folder.place(item.path), create_only=create_only)
+        self._catalog.put(item)
+        await blocking(self._folder.sync)
+
+    async def _remove(self, path: str) -> None:
+        await blocking(self._folder.place(path).unlink, missing_ok=True)
+        self._catalog.drop(path)
+        await blocking(self._folder.sync)
+
+    @asynccontextmanager
+    async def _opened(
+        self, path: str, version: Version | None
+    ) -> AsyncIterator[tuple[ObjectFile, MediaObject]]:
+        file = ObjectFile(self._folder.place(check_path(path)))
+        try:
+            item = await blocking(file.open)
+            if version not in (None, item.version):
+                raise PreconditionFailed(f"The object at {path} is not the version that was expected.")
+            yield file, item
+        finally:
+            file.close()
+
+    def _lock(self, path: str) -> asyncio.Lock:
+        return self._locks.setdefault(path, asyncio.Lock())
