@@ -47,8 +47,8 @@ test-long: .venv/ready $(STUDIO) ## The tests at full figures
 	@pytest -m "long or not long" --timeout 1800
 
 bench: .venv/ready ## The benchmarks, each beside its floor in the same run
-	@python bench/queue.py
-	@python bench/latency.py
+	@python -m bench.queue
+	@python -m bench.latency
 
 format: .venv/ready web/node_modules/ready ## Write the code as the linters want it
 	@ruff check --fix . && ruff format .

@@ -7,17 +7,16 @@ the HTTP surface over them.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import structlog
 from fastapi import APIRouter, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 
 from media_pipeline import __version__
 from media_pipeline.api.auth import Tokens
+from media_pipeline.api.cors import ApiCors
 from media_pipeline.api.limits import BodyLimit
 from media_pipeline.api.openapi import describe_api
 from media_pipeline.api.problems import install_problems
@@ -32,7 +31,7 @@ from media_pipeline.api.routes.uploads import uploads_routes
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.sqlite import SqliteDatabase
-from media_pipeline.devsecret import derive_secret, development_secret
+from media_pipeline.devsecret import derive_secret, token_secret
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import MediaProvider
@@ -73,11 +72,7 @@ class Program:
     ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
-        self.secret = (
-            settings.auth_jwt_secret.get_secret_value() if settings.auth_jwt_secret else development_secret()
-        )
-        self.tokens = Tokens(self.secret, issuer=settings.auth_issuer, audience=settings.auth_audience)
-        self.base_url = settings.public_url or f"http://localhost:{settings.port}"
+        self.tokens = build_tokens(settings)
         self.store = self._build_store()
         self.database = SqliteDatabase(settings.database_path, clock=self.clock)
         self.doorbell = LocalDoorbell()
@@ -122,6 +117,13 @@ class Program:
 
     async def start(self) -> None:
         """Open the database, take over what an earlier process left, and begin to work."""
+        try:
+            await self._begin()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _begin(self) -> None:
         if self.settings.database_path:
             self.settings.database_path.parent.mkdir(parents=True, exist_ok=True)
         await self.database.open()
@@ -150,9 +152,8 @@ class Program:
     async def stop(self) -> None:
         """Drain the worker, then close what was opened, last first."""
         self.worker.stop()
-        worker, *loops = self._tasks
-        with contextlib.suppress(Exception):
-            await worker
+        working, loops = self._tasks[:1], self._tasks[1:]
+        await asyncio.gather(*working, return_exceptions=True)
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
@@ -165,17 +166,17 @@ class Program:
 
     def _build_store(self) -> MemoryStore | LocalStore:
         settings = self.settings
-        secret = derive_secret(self.secret, "upload tickets")
+        secret = derive_secret(token_secret(settings), "upload tickets")
         if settings.storage_dir is not None:
             return LocalStore(
                 settings.storage_dir / "objects",
-                self.base_url,
+                settings.base_url,
                 clock=self.clock,
                 secret=secret,
                 max_upload_bytes=settings.media_max_upload_bytes,
             )
         return MemoryStore(
-            self.base_url,
+            settings.base_url,
             clock=self.clock,
             secret=secret,
             max_upload_bytes=settings.media_max_upload_bytes,
@@ -190,16 +191,14 @@ class Program:
         }
 
 
+def build_tokens(settings: Settings) -> Tokens:
+    """Return what makes and verifies the tokens that `settings` name."""
+    return Tokens(token_secret(settings), issuer=settings.auth_issuer, audience=settings.auth_audience)
+
+
 def create_app(program: Program) -> FastAPI:
-    """Build the HTTP surface over a program; it starts and stops with the server's lifespan."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await program.start()
-        yield
-        await program.stop()
-
-    app = FastAPI(title="Media Pipeline", version=__version__, lifespan=lifespan)
+    """Build the HTTP surface over a program, which is started and stopped by the server."""
+    app = FastAPI(title="Media Pipeline", version=__version__, redirect_slashes=False)
     app.state.tokens = program.tokens
     describe_api(app)
     install_problems(app)
@@ -207,13 +206,7 @@ def create_app(program: Program) -> FastAPI:
         app.include_router(router)
     app.add_middleware(BodyLimit)
     if program.settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(program.settings.cors_origins),
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-            expose_headers=["Location", "Retry-After"],
-        )
+        app.add_middleware(ApiCors, origins=program.settings.cors_origins)
     return app
 
 

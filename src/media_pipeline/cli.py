@@ -9,11 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from media_pipeline import __version__
-from media_pipeline.api.auth import Tokens
-from media_pipeline.app import Program, create_app
+from media_pipeline.app import Program, build_tokens, create_app
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.sqlite import SqliteDatabase
-from media_pipeline.devsecret import development_secret
 from media_pipeline.doctor import examine
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
@@ -34,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(arguments)
     except SettingsError as error:
         return _complain(str(error), WRONG_USAGE)
-    except MediaPipelineError as error:
+    except (MediaPipelineError, OSError) as error:
         return _complain(str(error), FAILED)
     except KeyboardInterrupt:
         return FAILED
@@ -86,7 +84,8 @@ def _dev(arguments: argparse.Namespace) -> int:
     given = {} if arguments.port is None else {"port": arguments.port}
     settings = read_settings(**given)
     configure_logging(settings.media_log)
-    return 0 if serve(settings, on_ready=_say_hello) else FAILED
+    serve(settings, on_ready=_say_hello)
+    return 0
 
 
 def _say_hello(address: str) -> None:
@@ -115,12 +114,13 @@ def _token(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     if not settings.development:
         raise SettingsError("AUTH_JWT_SECRET: is set, so tokens come from your own issuer")
-    print(Tokens(development_secret()).issue(UserId(arguments.user)))
+    print(build_tokens(settings).issue(UserId(arguments.user)))
     return 0
 
 
 def _openapi(_: argparse.Namespace) -> int:
-    print(json.dumps(create_app(Program(read_settings())).openapi(), indent=2))
+    settings = read_settings(storage_dir=None, database_url=None)  # nothing of a running service is touched
+    print(json.dumps(create_app(Program(settings)).openapi(), indent=2))
     return 0
 
 
@@ -160,8 +160,7 @@ def _jobs_cancel(arguments: argparse.Namespace) -> int:
 
 def _remote(arguments: argparse.Namespace) -> Remote:
     settings = read_settings()
-    program = Program(settings)
-    return Remote(program.base_url, program.tokens.issue(UserId(arguments.user), seconds=60))
+    return Remote(settings.base_url, build_tokens(settings).issue(UserId(arguments.user), seconds=60))
 
 
 def _complain(message: str, code: int) -> int:

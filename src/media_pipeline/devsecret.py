@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from media_pipeline.settings import state_folder
+from media_pipeline.settings import Settings, state_folder
 
 FILE: Final = "development-secret"
 
@@ -21,6 +21,12 @@ def development_secret(folder: Path | None = None) -> str:
     with contextlib.suppress(FileExistsError):
         _create(path, secrets.token_urlsafe(48))
     return path.read_text("ascii").strip()
+
+
+def token_secret(settings: Settings) -> str:
+    """Return the secret that signs Bearer tokens: the configured one, else the development secret."""
+    configured = settings.auth_jwt_secret
+    return configured.get_secret_value() if configured else development_secret()
 
 
 def derive_secret(secret: str, purpose: str) -> bytes:

@@ -7,8 +7,11 @@ are answered, running jobs get their grace; a second signal exits without waitin
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -18,50 +21,75 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.settings import Settings
 
 REQUEST_GRACE: Final = 5
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class CannotListen(MediaPipelineError):
     """The address is taken or not ours."""
 
 
-class _Uvicorn(uvicorn.Server):
-    """uvicorn, told what to end before it waits for its connections."""
+class Server(uvicorn.Server):
+    """uvicorn over a program: what has to end before the connections, and what signals mean."""
 
-    def __init__(self, config: uvicorn.Config, program: Program, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, program: Program, *, on_ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                create_app(program),
+                access_log=False,
+                log_level="warning",
+                lifespan="off",  # uvicorn would swallow why a start failed; see `run`
+                server_header=False,
+                timeout_graceful_shutdown=REQUEST_GRACE,
+            )
+        )
         self._program = program
         self._on_ready = on_ready
 
+    async def run_on(self, listening: socket.socket) -> None:
+        """Start the program, serve until a signal or `should_exit`, and stop the program."""
+        await self._program.start()
+        try:
+            await self.serve(sockets=[listening])
+        finally:
+            await self._program.stop()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started:
-            self._on_ready()
+        self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._program.begin_stop()
         await super().shutdown(sockets)
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the first signal as the wish to stop; uvicorn would raise it again at the end."""
+        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> bool:
-    """Run the whole program until a signal; return whether it had started.
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        """Begin to stop; from here on a signal has its default effect, which is the end."""
+        self.should_exit = True
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
 
-    `on_ready` is called with the address once requests are answered. Raises `CannotListen`.
+
+def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
+    """Run the whole program until a signal.
+
+    `on_ready` is called with the address once requests are answered. Raises `CannotListen`, or what
+    keeps the program from starting.
     """
-    listening = _bind(settings.host, settings.port)
-    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
-    program = Program(settings)
-    config = uvicorn.Config(
-        create_app(program),
-        access_log=False,
-        log_level="warning",
-        lifespan="on",
-        server_header=False,
-        timeout_graceful_shutdown=REQUEST_GRACE,
-    )
-    server = _Uvicorn(config, program, lambda: on_ready(program.base_url))
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(server.serve(sockets=[listening]))
-    return server.started
+    with contextlib.closing(_bind(settings.host, settings.port)) as listening:
+        settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+        program = Program(settings)
+        server = Server(program, on_ready=lambda: on_ready(settings.base_url))
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(server.run_on(listening))
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -75,5 +103,4 @@ def _bind(host: str, port: int) -> socket.socket:
         raise CannotListen(
             f"Cannot listen on {host}:{port}: {error.strerror}; set PORT to another."
         ) from error
-    listening.set_inheritable(True)
     return listening

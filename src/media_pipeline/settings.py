@@ -25,7 +25,7 @@ def _no_slash(url: str) -> str:
 class Settings(BaseSettings):
     """Every setting, by the name of its environment variable in lower case."""
 
-    model_config = SettingsConfigDict(env_prefix="", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="", env_ignore_empty=True, frozen=True, extra="ignore")
 
     port: int = Field(8080, ge=0, le=65535, description="where the service listens; 0 takes a free port")
     host: str = Field("127.0.0.1", description="the address it listens on")
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         return None
 
     def _database_fits(self) -> str | None:
-        if self.storage_dir is not None and self.database_url == "sqlite://":
+        if self.storage_dir is not None and self.database_path is None:
             return "DATABASE_URL is in memory while STORAGE_DIR is durable; the library would vanish"
         return None
 
@@ -109,11 +109,16 @@ class Settings(BaseSettings):
         return self.auth_jwt_secret is None
 
     @property
+    def base_url(self) -> str:
+        """How browsers reach the service."""
+        return self.public_url or f"http://localhost:{self.port}"
+
+    @property
     def database_path(self) -> Path | None:
         """The SQLite file; None for a database in memory."""
         if self.database_url is not None:
             path = self.database_url.removeprefix("sqlite://").removeprefix("/")
-            return Path(path) if path else None
+            return None if path in {"", ":memory:"} else Path(path)
         return None if self.storage_dir is None else self.storage_dir / "media-pipeline.db"
 
 

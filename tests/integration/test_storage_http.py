@@ -21,6 +21,7 @@ from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
 from media_pipeline.storage.served import ServedStore
 from media_pipeline.storage.store import MediaObject, ObjectNotFound
+from tests.clocks import FakeClock
 
 URL = "http://media.test"
 PATH = "media/1/j/a b.png"
@@ -28,26 +29,12 @@ ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
 MAX_UPLOAD = 1_000_000
 
 
-class SettableClock:
-    def __init__(self) -> None:
-        self.seconds = 1_800_000_000.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
 @dataclass
 class Service:
     """A store behind its routes, and what the routes told."""
 
     store: ServedStore
-    clock: SettableClock
+    clock: FakeClock
     app: FastAPI
     gone: set[str] = field(default_factory=set)
     progress: asyncio.Queue[tuple[str, int, int | None]] = field(default_factory=asyncio.Queue)
@@ -72,7 +59,7 @@ class Service:
             return await client.request(method, url, content=content, headers=headers)
 
 
-def served(store: ServedStore, clock: SettableClock) -> Service:
+def served(store: ServedStore, clock: FakeClock) -> Service:
     service = Service(store=store, clock=clock, app=FastAPI())
 
     async def on_progress(path: str, loaded: int, total: int | None) -> None:
@@ -88,7 +75,7 @@ def served(store: ServedStore, clock: SettableClock) -> Service:
 
 @pytest.fixture(params=["memory", "local"])
 async def service(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Service]:
-    clock = SettableClock()
+    clock = FakeClock()
     store: ServedStore = MemoryStore(URL, clock=clock, max_upload_bytes=MAX_UPLOAD, max_bytes=2 * MAX_UPLOAD)
     if request.param == "local":
         store = LocalStore(tmp_path, URL, clock=clock, max_upload_bytes=MAX_UPLOAD)
@@ -228,7 +215,7 @@ async def test_a_forged_ticket_is_refused(service: Service) -> None:
 async def test_an_expired_ticket_is_refused(service: Service) -> None:
     """A ticket is 403 from its end on."""
     permission = await service.store.upload_presigned(PATH, "image/png", expires_in=timedelta(seconds=5))
-    service.clock.seconds += 5
+    service.clock.advance(5)
     answer = await service.ask("PUT", permission.url, content=b"x", headers=dict(permission.headers))
     assert problem(answer) == (403, "upload_expired")
 
@@ -242,7 +229,7 @@ async def test_a_path_that_could_escape_is_missing(service: Service) -> None:
 
 async def test_a_full_store_is_507() -> None:
     """A memory store that cannot hold the upload says so, before the body where the length is known."""
-    service = served(MemoryStore(URL, max_bytes=2_000_000), SettableClock())
+    service = served(MemoryStore(URL, max_bytes=2_000_000), FakeClock())
     await service.store.upload("other", b"x" * 1_900_000, "text/plain")
     assert problem(await service.put(b"y" * 200_000)) == (507, "storage_full")
 

@@ -19,6 +19,7 @@ from media_pipeline.ids import UserId
 
 MAX_TOKEN_BYTES: Final = 8192
 MAX_SUBJECT_BYTES: Final = 255
+MAX_INSTANT: Final = 2**53
 LEEWAY_SECONDS: Final = 60
 
 _bearer = HTTPBearer(auto_error=False, description="A JWT whose `sub` claim is the user.")
@@ -26,7 +27,7 @@ _bearer = HTTPBearer(auto_error=False, description="A JWT whose `sub` claim is t
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A verified caller; `expires_at` in Unix seconds, None for a token without end."""
+    """A verified caller; `expires_at` (Unix seconds) is when its token stops being accepted."""
 
     user_id: UserId
     expires_at: float | None
@@ -66,10 +67,10 @@ class Tokens:
             )
         except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
             return None
-        subject = claims["sub"]
-        if not _is_subject(subject):
+        subject, expires_at = claims["sub"], claims["exp"]
+        if not _is_subject(subject) or not _is_instant(expires_at):
             return None
-        return Identity(UserId(subject), float(claims["exp"]))
+        return Identity(UserId(subject), float(expires_at) + LEEWAY_SECONDS)
 
 
 def _is_subject(value: object) -> bool:
@@ -79,6 +80,13 @@ def _is_subject(value: object) -> bool:
         return 0 < len(value.encode()) <= MAX_SUBJECT_BYTES
     except UnicodeEncodeError:
         return False
+
+
+def _is_instant(value: object) -> bool:
+    """A NumericDate is a number (RFC 7519, section 2); the library takes text for one, too."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value < MAX_INSTANT
 
 
 async def identify(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,28 +32,46 @@ class BodyLimit:
         if _declared(scope) > self._max_bytes:
             await self._refuse(scope, receive, send)
             return
-        try:
-            await self._app(scope, self._counted(receive), send)
-        except _TooLarge:
+        body = _Body(receive, send, max_bytes=self._max_bytes)
+        with suppress(_TooLarge):
+            await self._app(scope, body.receive, body.send)
+        if body.too_large:
             await self._refuse(scope, receive, send)
-
-    def _counted(self, receive: Receive) -> Receive:
-        read = 0
-
-        async def count() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._max_bytes:
-                raise _TooLarge
-            return message
-
-        return count
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         sentence = f"The body is larger than {self._max_bytes:,} bytes; send media by its upload URL."
         headers = {"Connection": "close"}
         await problem_response(413, "too_large", sentence, headers=headers)(scope, receive, send)
+
+
+class _Body:
+    """Count a body; once it is too large, what the application would answer is not sent.
+
+    Its framework takes the exception for a broken body and would say so.
+    """
+
+    def __init__(self, receive: Receive, send: Send, *, max_bytes: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._left = max_bytes
+
+    @property
+    def too_large(self) -> bool:
+        """Whether more bytes came than may."""
+        return self._left < 0
+
+    async def receive(self) -> Message:
+        """Pass a message on, or raise `_TooLarge`."""
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self.too_large:
+            raise _TooLarge
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on."""
+        if not self.too_large:
+            await self._send(message)
 
 
 def _declared(scope: Scope) -> int:

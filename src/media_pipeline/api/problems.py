@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -16,6 +16,8 @@ from starlette.exceptions import HTTPException
 from media_pipeline.errors import MediaPipelineError
 
 MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS: Final = 20
+MAX_FIELD_NAME: Final = 200
 _log = structlog.get_logger(__name__)
 
 
@@ -146,7 +148,7 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
     fields = [
         FieldProblem(field=_field_name(item["loc"]), message=str(item["msg"]).removeprefix("Value error, "))
-        for item in error.errors()
+        for item in error.errors()[:MAX_ERRORS]
     ]
     malformed = any(item["type"] == "json_invalid" for item in error.errors())
     if malformed:
@@ -169,7 +171,9 @@ async def _on_bug(request: Request, error: Exception) -> Response:
 
 
 def _field_name(loc: Sequence[str | int]) -> str:
-    return ".".join(str(part) for part in loc[1:]) or str(loc[0])
+    """Write the place of a field; its name may be anything that a client sent."""
+    name = ".".join(str(part) for part in loc[1:]) or str(loc[0])
+    return name[:MAX_FIELD_NAME].encode(errors="replace").decode()
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, object]]:

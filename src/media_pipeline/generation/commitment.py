@@ -6,7 +6,7 @@
 | `Submitting`              | a refusal: rate, overload, provider   | network, time-out: fate unknown |
 |                           | error; auth, quota, gone, unsupported | and the rest                    |
 | `Submitted`               | the provider says that it failed      | the rest; out of sight: resumed |
-| `Submitting` and a result | never                                 | all                             |
+| `Submitting` and a result | never                                 | all; out of sight: resumed      |
 """
 
 from __future__ import annotations
@@ -55,9 +55,18 @@ class Commitment:
 
     @property
     def verdict(self) -> Verdict:
-        """What the failure that ended the attempt permits; a job out of sight is never begun again."""
-        verdict = self.judge(self.error) if self.error else Verdict.STOP
-        return Verdict.STOP if verdict is Verdict.RESUME else verdict
+        """What the failure that ended the attempt permits."""
+        return self.judge(self.error) if self.error else Verdict.STOP
+
+    @property
+    def pending(self) -> bool:
+        """Whether a taken job is out of sight, so that only its handle can tell how it ended."""
+        return self.error is not None and self.verdict is Verdict.RESUME
+
+    def fail(self, error: ProviderError) -> None:
+        """End the attempt with `error`; what may have been paid is `final`."""
+        self.error = error
+        error.final = self._asked and self.verdict is Verdict.STOP
 
     def note(self, event: ProviderEvent) -> None:
         """Take in what the provider said."""
@@ -86,7 +95,7 @@ class Commitment:
 
         Anything but a `ProviderError` is a mistake of ours and is raised as it is, unless money is at stake.
         """
-        if self._asked and self.handle is None and not self._served and not _is_answer(raised):
+        if self._asked and self.handle is None and not _is_answer(raised):
             return unknown_submit(provider)
         if isinstance(raised, ProviderError):
             return raised

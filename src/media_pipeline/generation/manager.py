@@ -10,22 +10,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from media_pipeline.clock import Clock
 from media_pipeline.generation import fitting
 from media_pipeline.generation.commitment import Commitment, Verdict, unknown_submit
 from media_pipeline.generation.fitting import resolve_size
+from media_pipeline.generation.offers import Offer, named
 from media_pipeline.generation.provider import (
     ErrorCode,
     GenerationRequest,
     Handle,
     MediaProvider,
-    ModelInfo,
     ProviderError,
     ProviderEvent,
 )
@@ -61,7 +61,10 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """Attempt `number` is over: well, or with `error`."""
+    """Attempt `number` is over: well, or with `error`.
+
+    It does not come when a taken job stays out of sight: that attempt is open until it is resumed.
+    """
 
     number: int
     error: ProviderError | None = None
@@ -77,18 +80,6 @@ class ResumePoint:
     provider: str
     model: str
     handle: Handle | None
-
-
-class Offer(NamedTuple):
-    """A provider and one of its models."""
-
-    provider: MediaProvider
-    model: ModelInfo
-
-    @property
-    def full_name(self) -> str:
-        """The model with its provider, as a request may name it too."""
-        return f"{self.provider.name}/{self.model.id}"
 
 
 class MediaGenerationManager:
@@ -128,10 +119,9 @@ class MediaGenerationManager:
 
         Raises `ProviderError` (UNSUPPORTED or INVALID_REQUEST) with a sentence that names what is allowed.
         """
-        named = _named(request, await self.models())
         chosen: dict[str, Offer] = {}
         misfit: ProviderError | None = None
-        for offer in named:
+        for offer in named(request, await self.models()):
             try:
                 fitting.check(request, offer.model)
                 chosen.setdefault(offer.provider.name, offer)
@@ -147,8 +137,10 @@ class MediaGenerationManager:
         """Make `request`, telling of every attempt; the numbers go on from `first_number`.
 
         Each event is yielded before the act it announces, so a caller that makes `AttemptStarted`,
-        `Submitting` and `Submitted` durable before asking for more can never pay twice. Raises the
-        `ProviderError` that ended the last attempt. Closing the generator closes the provider's.
+        `Submitting` and `Submitted` durable before asking for more can never pay twice. After a broken
+        connection an index may get its `Output` again. Raises the `ProviderError` of the last attempt;
+        one that is not `final` may be repeated, by its handle where there is one. Closing the
+        generator closes the provider's.
         """
         offers = await self._offers(request, resume)
         commitment = Commitment(resume.handle if resume else None)
@@ -166,7 +158,7 @@ class MediaGenerationManager:
             if commitment.verdict is Verdict.AGAIN and turn < self._attempts and _soon(error):
                 await self._clock.sleep(self._pause(turn, error))
                 turn += 1
-            elif commitment.verdict is not Verdict.STOP and len(offers) > 1:
+            elif commitment.verdict in {Verdict.AGAIN, Verdict.NEXT} and len(offers) > 1:
                 offers, turn = offers[1:], 1
             else:
                 raise error
@@ -181,8 +173,9 @@ class MediaGenerationManager:
                 async for event in events:
                     yield event
         except ProviderError as error:
-            commitment.error = error
-        yield AttemptEnded(number, commitment.error)
+            commitment.fail(error)
+        if not commitment.pending:
+            yield AttemptEnded(number, commitment.error)
 
     async def _followed(
         self, offer: Offer, request: GenerationRequest, commitment: Commitment
@@ -198,6 +191,8 @@ class MediaGenerationManager:
             except Exception as raised:
                 error = commitment.understood(raised, provider=offer.provider.name)
                 if commitment.judge(error) is not Verdict.RESUME or turn > HEALS:
+                    if error is raised:
+                        raise
                     raise error from raised
                 await self._clock.sleep(self._pause(turn, error))
             else:
@@ -240,23 +235,3 @@ def _source(
 
 def _soon(error: ProviderError) -> bool:
     return (error.retry_after or 0.0) <= PATIENCE
-
-
-def _named(request: GenerationRequest, offers: Sequence[Offer]) -> list[Offer]:
-    """Return the offers of the kind, provider and model that `request` names, or raise."""
-    kind = [offer for offer in offers if offer.model.kind == request.kind]
-    if not kind:
-        sentence = f"No configured provider makes a {request.kind}."
-        raise ProviderError(ErrorCode.UNSUPPORTED, sentence, provider=request.provider or "any")
-    by_provider = [offer for offer in kind if request.provider in (None, offer.provider.name)]
-    if not by_provider:
-        raise _unknown("provider", dict.fromkeys(offer.provider.name for offer in kind), request)
-    by_model = [offer for offer in by_provider if request.model in (None, offer.model.id, offer.full_name)]
-    if not by_model:
-        raise _unknown("model", dict.fromkeys(offer.model.id for offer in by_provider), request)
-    return by_model
-
-
-def _unknown(field: str, allowed: Iterable[str], request: GenerationRequest) -> ProviderError:
-    sentence = f"{field} of a {request.kind} must be one of {', '.join(allowed)}."
-    return ProviderError(ErrorCode.INVALID_REQUEST, sentence, provider=request.provider or "any")

@@ -198,7 +198,8 @@ TRY_NEXT = TRY_AGAIN | {ErrorCode.AUTH, ErrorCode.QUOTA, ErrorCode.GONE, ErrorCo
 class ProviderError(MediaPipelineError):
     """A provider did not make what was asked for.
 
-    `reason` decides what happens next; `retry_after` is in seconds where the provider named it.
+    `reason` decides what happens next; `retry_after` is in seconds where the provider named it. The
+    manager sets `final` when the work may have been paid, so that nobody repeats it without being asked.
     """
 
     code: ClassVar[str] = "provider_error"
@@ -215,6 +216,7 @@ class ProviderError(MediaPipelineError):
         self.reason = reason
         self.provider = provider
         self.retry_after = retry_after
+        self.final = False
 
 
 CancelOutcome = Literal["cancelled", "requested", "too_late", "unsupported"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -45,7 +45,7 @@ class Place(NamedTuple):
     """A place in a listing: just after the item at `path`, which sorts by `value`."""
 
     sort: Sort
-    value: int
+    value: Annotated[int, msgspec.Meta(ge=-1, le=1 << 62)]
     path: str
 
 

@@ -128,11 +128,14 @@ class Queue(Protocol):
         ...
 
     async def claim(self, worker_id: WorkerId, free: Mapping[str, int], *, limit: int) -> list[Job]:
-        """Take up to `limit` available jobs, at most `free[kind]` of a kind, best lane first."""
+        """Take up to `limit` available jobs, at most `free[kind]` of a kind, best lane first.
+
+        Raises `LeaseLost` when the worker's lease ran out: beat, or register anew, first.
+        """
         ...
 
     async def register(self, worker_id: WorkerId, *, lease_seconds: float) -> None:
-        """Say that a worker begins and lives for `lease_seconds`."""
+        """Say that a worker begins, perhaps anew, and lives for `lease_seconds`."""
         ...
 
     async def beat(self, worker_id: WorkerId, *, lease_seconds: float) -> Beat:

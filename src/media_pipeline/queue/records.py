@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from media_pipeline.ids import JobId, UserId
-from media_pipeline.queue.job import Attempt, Failure, Job, JobState, JsonObject, Priority, WorkerId
+from media_pipeline.queue.job import Attempt, Failure, Job, JobState, JsonObject, Priority
 
 T = TypeVar("T")
 JobRow = Mapping[str, Any]

@@ -10,8 +10,8 @@ import structlog
 
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
+from media_pipeline.queue.announcer import Announcer, announce_end
 from media_pipeline.queue.queue import Queue
-from media_pipeline.queue.worker import Announcer, announce_end
 
 _log = structlog.get_logger(__name__)
 

@@ -106,8 +106,7 @@ class Moves:
 
     def hasten(self, conn: Connection, job_id: JobId) -> Job:
         job = get_job(conn, job_id)
-        conn.execute(SQL["hasten"], {"id": job_id, "now": self.now_us()})
-        self.promote(conn, kind=job.kind, user_id=job.user_id)
+        self._admit(conn, job_id, kind=job.kind, user_id=job.user_id, ord_=self.now_us())
         return get_job(conn, job_id)
 
     def finish(self, conn: Connection, fence: Fence, *, result: str, effects: Sequence[Effect]) -> Job:
@@ -156,14 +155,24 @@ class Moves:
             for row in conn.execute(SQL["abandoned"], now).fetchall()
         ]
         conn.execute(SQL["bury"], now)
-        conn.execute(SQL["admit_due"], {**now, "limit": BATCH})
         blocked = conn.execute(SQL["blocked_users"]).fetchall()
         promoted = [self.promote(conn, kind=row["kind"], user_id=row["user_id"]) for row in blocked]
-        return any(promoted) or bool(rescued), [job for job in rescued if job.ended]
+        admitted = [
+            self._admit(conn, row["id"], kind=row["kind"], user_id=row["user_id"], ord_=row["run_at"])
+            for row in conn.execute(SQL["due"], {**now, "limit": BATCH}).fetchall()
+        ]
+        moved = bool(rescued) or any(promoted) or any(admitted)
+        return moved, [job for job in rescued if job.ended]
 
     def promote(self, conn: Connection, *, kind: str, user_id: str) -> bool:
         params = {"kind": kind, "user_id": user_id, "window": self.window(kind), "now": self.now_us()}
         return bool(conn.execute(SQL["promote"], params).fetchall())
+
+    def _admit(self, conn: Connection, job_id: JobId, *, kind: str, user_id: str, ord_: int) -> bool:
+        """Let a scheduled job wait its turn from `ord_` on; tell whether it may be claimed now."""
+        job: Params = {"id": job_id, "kind": kind, "user_id": user_id, "ord": ord_}
+        row = conn.execute(SQL["admit"], {**job, "window": self.window(kind)}).fetchone()
+        return row is not None and row["state"] == JobState.AVAILABLE
 
     def _keep_readable(self, conn: Connection, row: JobRow) -> bool:
         """Tell whether a claimed row can be decoded; fail one that cannot, so that it never comes back."""

@@ -8,11 +8,11 @@ Not guaranteed: that a handler ran only once; whatever it does outside must bear
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, TypeVar
 
 import structlog
 
@@ -21,40 +21,17 @@ from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.ids import JobId
-from media_pipeline.queue.job import Attempt, Failure, Job, WorkerId
-from media_pipeline.queue.queue import Doorbell, JobFailed, LeaseLost, Outcome, Queue
+from media_pipeline.queue.announcer import Announcer, announce_end, announce_start
+from media_pipeline.queue.handler import DeadlineExceeded, Handler, Run, describe_failure
+from media_pipeline.queue.job import Job, WorkerId
+from media_pipeline.queue.queue import Doorbell, LeaseLost, Outcome, Queue
+
+__all__ = ["Announcer", "Handler", "Run", "Worker", "WorkerSettings", "announce_end", "describe_failure"]
 
 _log = structlog.get_logger(__name__)
-_INTERNAL = Failure(
-    code="internal", message="Something broke on our side; it has been logged.", retryable=True
-)
-
-
-class Announcer(Protocol):
-    """Who tells people how their jobs stand."""
-
-    async def started(self, job: Job) -> None:
-        """Tell that work on a job begins."""
-        ...
-
-    async def ended(self, job: Job) -> None:
-        """Tell a job's end, tidy what it leaves, and settle it; called again until it succeeds."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run of a job, as its handler sees it."""
-
-    job: Job
-    queue: Queue
-
-    async def record(self, attempts: Sequence[Attempt]) -> None:
-        """Make the attempts so far durable; `LeaseLost` when the job is not ours any more."""
-        await self.queue.record(self.job.fence, attempts)
-
-
-Handler = Callable[[Run], Awaitable[Outcome]]
+T = TypeVar("T")
+LAST_CALL: Final = 2.0
+"""Seconds that interrupted jobs have to be given back when the grace is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +66,11 @@ class Worker:
         self._listener = doorbell.listen("work", "cancel")
         self._settings = settings or WorkerSettings()
         self._clock = clock or SystemClock()
-        self._running: dict[JobId, asyncio.Task[None]] = {}
+        self._running: dict[asyncio.Task[None], Job] = {}
+        self._interruptible: set[asyncio.Task[None]] = set()
         self._cancelled: set[JobId] = set()
-        self._interruptible: set[JobId] = set()
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._grace_over = False
         self._turn = 0
 
     @property
@@ -102,21 +80,38 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`, then drain."""
-        await self._queue.register(self.id, lease_seconds=self._settings.lease)
-        async with asyncio.TaskGroup() as group:
-            beating = group.create_task(self._keep_lease())
-            await self._claim_until_stopped()
-            await self._drain()
-            beating.cancel()
-        await self._queue.retire(self.id)
+        if not await self._join():
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                beating = group.create_task(self._keep_lease())
+                await self._claim_until_stopped()
+                await self._drain()
+                beating.cancel()
+        finally:
+            for task in self._running:
+                task.cancel()
+        await self._retire()
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when the running jobs ended or were given back."""
-        self._stopping.set()
+        self._stopping = True
         self._listener.wake()
 
+    async def _join(self) -> bool:
+        """Register as soon as the database answers; tell whether that was before `stop`."""
+        while not self._stopping:
+            try:
+                await self._queue.register(self.id, lease_seconds=self._settings.lease)
+            except DatabaseUnavailable as error:
+                _log.warning("worker.not_registered", error=str(error))
+                await self._clock.sleep(self._settings.poll)
+            else:
+                return True
+        return False
+
     async def _claim_until_stopped(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping:
             claimed = await self._claim()
             for job in claimed:
                 self._begin(job)
@@ -132,17 +127,19 @@ class Worker:
             return await self._queue.claim(self.id, free, limit=room)
         except DatabaseUnavailable as error:
             _log.warning("worker.claim_failed", error=str(error))
-            await self._pause(self._settings.poll)
-            return []
+        except LeaseLost:
+            if await self._beat():
+                self._listener.wake()
+        return []
 
     def _free(self) -> dict[str, int]:
         """Return the free slots by kind, another kind first each time."""
         self._turn += 1
         kinds = list(self._handlers)
         turn = self._turn % len(kinds)
-        running = [task.get_name() for task in self._running.values()]
+        running = Counter(job.kind for job in self._running.values())
         limits = {
-            kind: self._settings.per_kind.get(kind, self._settings.concurrency) - running.count(kind)
+            kind: self._settings.per_kind.get(kind, self._settings.concurrency) - running[kind]
             for kind in kinds[turn:] + kinds[:turn]
         }
         return {kind: free for kind, free in limits.items() if free > 0}
@@ -152,75 +149,81 @@ class Worker:
         if "cancel" in await self._listener.wait(self._settings.poll):
             await self._beat()
 
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-
     def _begin(self, job: Job) -> None:
         failpoint("after_claim")
-        task = asyncio.create_task(self._execute(job), name=job.kind)
-        self._running[job.id] = task
-        task.add_done_callback(lambda _: self._forget(job.id))
+        task = asyncio.create_task(self._execute(job))
+        self._running[task] = job
+        task.add_done_callback(self._forget)
 
-    def _forget(self, job_id: JobId) -> None:
-        self._running.pop(job_id, None)
-        self._cancelled.discard(job_id)
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._cancelled.discard(self._running.pop(task).id)
         self._listener.wake()
 
     async def _execute(self, job: Job) -> None:
         """Run one job to its end; whatever happens, its record says so or another worker will."""
         try:
-            ended = await self._run_handler(job)
+            ended = await self._run_to_end(job)
         except LeaseLost:
             _log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
             return
-        if ended is not None and ended.ended:
+        except DatabaseUnavailable as error:
+            _log.warning("job.left_to_rescue", job_id=job.id, attempt=job.attempt, error=str(error))
+            return
+        if ended.ended:
             _log.info("job.ended", job_id=job.id, kind=job.kind, state=ended.state, attempt=job.attempt)
             failpoint("after_commit")
             await announce_end(self._announcer, ended)
             failpoint("after_publish")
 
-    async def _run_handler(self, job: Job) -> Job | None:
-        self._interruptible.add(job.id)
+    async def _run_to_end(self, job: Job) -> Job:
         try:
-            await self._announce_start(job)
-            async with asyncio.timeout(self._settings.deadline):
-                outcome = await self._handlers[job.kind](Run(job, self._queue))
+            outcome = await self._handle(job)
+            failpoint("before_commit")
+            return await self._insist(lambda: self._queue.finish(job.fence, outcome))
         except asyncio.CancelledError:
-            return await self._on_cancelled(job)
+            return await self._give_up(job)
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 - a handler may raise anything; the job's record takes it
             return await self._fail(job, error)
-        finally:
-            self._interruptible.discard(job.id)
-        failpoint("before_commit")
-        return await self._insist(lambda: self._queue.finish(job.fence, outcome))
 
-    async def _announce_start(self, job: Job) -> None:
+    async def _handle(self, job: Job) -> Outcome:
+        """Announce the start and run the handler; only here may an interruption reach the job."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine always runs in a task
+        if self._grace_over or job.id in self._cancelled:
+            raise asyncio.CancelledError
+        self._interruptible.add(task)
         try:
-            await self._announcer.started(job)
-        except MediaPipelineError as error:
-            _log.warning("job.start_not_announced", job_id=job.id, error=str(error))
+            await announce_start(self._announcer, job)
+            return await self._run_handler(job)
+        finally:
+            self._interruptible.discard(task)
 
-    async def _insist(self, write: Callable[[], Awaitable[Job]]) -> Job:
-        """Write an end until the database takes it: paid work is not dropped for an outage."""
+    async def _run_handler(self, job: Job) -> Outcome:
+        limit = asyncio.timeout(self._settings.deadline)
+        try:
+            async with limit:
+                return await self._handlers[job.kind](Run(job, self._queue))
+        except TimeoutError as error:
+            if limit.expired():
+                raise DeadlineExceeded("The job took longer than it may.") from error
+            raise
+
+    async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write until the database takes it: paid work is not dropped for an outage."""
         while True:
             try:
                 return await write()
             except DatabaseUnavailable as error:
-                _log.warning("job.end_not_written", error=str(error))
-                await self._clock.sleep(self._settings.poll)
+                if self._grace_over:
+                    raise
+                _log.warning("worker.write_delayed", error=str(error))
+            await self._clock.sleep(self._settings.poll)
 
-    async def _on_cancelled(self, job: Job) -> Job | None:
-        try:
-            if job.id in self._cancelled:
-                return await self._queue.stop(job.fence)
-            return await self._queue.release(job.fence)
-        except DatabaseUnavailable as error:
-            _log.warning("job.not_released", job_id=job.id, error=str(error))
-            return None
+    async def _give_up(self, job: Job) -> Job:
+        end = self._queue.stop if job.id in self._cancelled else self._queue.release
+        return await self._insist(lambda: end(job.fence))
 
     async def _fail(self, job: Job, error: Exception) -> Job:
         failure = describe_failure(error)
@@ -231,7 +234,7 @@ class Worker:
             code=failure.code,
             exc_info=None if isinstance(error, MediaPipelineError) else error,
         )
-        retry_after = error.retry_after if isinstance(error, JobFailed) else None
+        retry_after = getattr(error, "retry_after", None)
         return await self._insist(lambda: self._queue.fail(job.fence, failure, retry_after=retry_after))
 
     async def _keep_lease(self) -> None:
@@ -243,54 +246,48 @@ class Worker:
             if await self._beat():
                 alive_until = began + self._settings.lease
             elif self._clock.monotonic() >= alive_until - self._settings.lease / 2:
-                self._interrupt(list(self._running))
+                self._interrupt(self._running)
 
     async def _beat(self) -> bool:
+        """Renew the lease and stop what is to be cancelled; tell whether the database answered."""
         try:
             beat = await self._queue.beat(self.id, lease_seconds=self._settings.lease)
         except DatabaseUnavailable:
             return False
         except LeaseLost:
-            _log.warning("worker.lease_lost", worker_id=self.id)
-            self._interrupt(list(self._running))
-            await self._queue.register(self.id, lease_seconds=self._settings.lease)
-            return True
-        mine = [job_id for job_id in beat.cancelled if job_id in self._running]
-        self._cancelled.update(mine)
+            return await self._begin_anew()
+        mine = [task for task, job in self._running.items() if job.id in beat.cancelled]
+        self._cancelled.update(self._running[task].id for task in mine)
         self._interrupt(mine)
         return True
 
-    def _interrupt(self, job_ids: Sequence[JobId]) -> None:
-        for job_id in self._interruptible.intersection(job_ids):
-            self._running[job_id].cancel()
+    async def _begin_anew(self) -> bool:
+        """Drop the jobs that were given away and take a new lease."""
+        _log.warning("worker.lease_lost", worker_id=self.id)
+        self._interrupt(self._running)
+        try:
+            await self._queue.register(self.id, lease_seconds=self._settings.lease)
+        except DatabaseUnavailable:
+            return False
+        return True
+
+    def _interrupt(self, tasks: Collection[asyncio.Task[None]]) -> None:
+        for task in self._interruptible.intersection(tasks):
+            task.cancel()
 
     async def _drain(self) -> None:
         """Let running jobs end within the grace, then give the rest back unspent."""
         if self._running:
-            await asyncio.wait(self._running.values(), timeout=self._settings.grace)
-        left = list(self._running.values())
-        self._interrupt(list(self._running))
+            await asyncio.wait(self._running, timeout=self._settings.grace)
+        self._grace_over = True
+        left = list(self._running)
+        self._interrupt(left)
         if left:
             _log.info("worker.released", jobs=len(left))
-            await asyncio.wait(left)
+            await asyncio.wait(left, timeout=LAST_CALL)
 
-
-async def announce_end(announcer: Announcer, job: Job) -> None:
-    """Announce now; what fails here is announced again by the republisher."""
-    try:
-        await announcer.ended(job)
-    except MediaPipelineError as error:
-        _log.warning("job.not_settled", job_id=job.id, error=str(error))
-
-
-def describe_failure(error: Exception) -> Failure:
-    """Turn what a handler raised into what the job's owner may read."""
-    if isinstance(error, TimeoutError):
-        return Failure(code="deadline", message="The job took longer than it may.", retryable=True)
-    if isinstance(error, JobFailed):
-        return error.failure
-    if isinstance(error, MediaPipelineError):
-        return Failure(code=error.code, message=str(error), retryable=error.retryable)
-    return Failure(
-        code="internal", message="Something broke on our side; it has been logged.", retryable=True
-    )
+    async def _retire(self) -> None:
+        try:
+            await self._queue.retire(self.id)
+        except DatabaseUnavailable as error:
+            _log.warning("worker.not_retired", worker_id=self.id, error=str(error))

@@ -15,7 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from media_pipeline.storage.store import MediaObject, ObjectNotFound, PreconditionFailed, StoreError, Version
+from media_pipeline.storage.store import (
+    MediaObject,
+    ObjectNotFound,
+    PreconditionFailed,
+    StoreError,
+    UploadRefused,
+    Version,
+)
 
 OBJECT_NAMES: Final = "?" * 64
 """The pattern of every `file_name`."""
@@ -40,9 +47,12 @@ class Draft:
         self._handle: BinaryIO | None = None
 
     def open(self, now: datetime) -> None:
-        """Create the file and leave room for its first line."""
+        """Create the file and leave room for its first line; `UploadRefused` if that is too long."""
+        header = _header(self._describe(now))
+        if len(header) > _MAX_HEADER_BYTES:
+            raise UploadRefused("The content type is too long.")
         self._handle = self._file.open("xb")
-        self._handle.write(_header(self._describe(now)))
+        self._handle.write(header)
 
     def write(self, chunk: bytes) -> None:
         """Append bytes."""

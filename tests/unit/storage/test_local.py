@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import stat
 import subprocess
 import sys
 import threading
@@ -13,7 +15,7 @@ import pytest
 
 from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.objectfile import Draft, file_name
-from media_pipeline.storage.store import ABSENT, StoreError, StoreFull
+from media_pipeline.storage.store import ABSENT, StoreError, StoreFull, UploadRefused
 
 URL = "http://media.test"
 PATH = "media/1/images/a_0.png"
@@ -64,8 +66,8 @@ async def test_leftovers_of_a_crash_are_removed_at_open(tmp_path: Path) -> None:
     (tmp_path / "drafts" / "left").write_bytes(b'{"path": "half')
     (tmp_path / "objects" / file_name("media/1/torn")).write_bytes(b'{"path": "media/1/to')
     (tmp_path / "objects" / file_name("media/1/empty")).write_bytes(b"")
-    copy = (tmp_path / "objects" / file_name(PATH)).read_bytes()
-    (tmp_path / "objects" / file_name("media/1/copy")).write_bytes(copy)
+    stray = (tmp_path / "objects" / file_name(PATH)).read_bytes().replace(PATH.encode(), b"media/1/other")
+    (tmp_path / "objects" / file_name("media/1/copy")).write_bytes(stray)
     (tmp_path / "objects" / "README").write_text("hello")
     store = await reopened(store, tmp_path)
     assert [item.path for item in await store.list("")] == [PATH]
@@ -138,6 +140,28 @@ async def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         await store.upload(PATH, b"whole", "image/png")
     assert await store.list("") == []
     assert drafts(tmp_path) == []
+    await store.aclose()
+
+
+async def test_what_is_acknowledged_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write syncs its bytes, then publishes, then syncs the folder; a delete syncs the folder."""
+    store = LocalStore(tmp_path, URL)
+    steps: list[str] = []
+    fsync, publish = os.fsync, Draft.publish
+
+    def noted_fsync(handle: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def noted_publish(draft: Draft, target: Path, *, create_only: bool) -> None:
+        steps.append("publish")
+        publish(draft, target, create_only=create_only)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Draft, "publish", noted_publish)
+    await store.upload(PATH, b"whole", "image/png")
+    await store.delete(PATH)
+    assert steps == ["file", "publish", "folder", "folder"]
     await store.aclose()
 
 
@@ -224,6 +248,18 @@ async def test_a_writer_killed_at_any_moment_loses_nothing_it_acknowledged(
         body = await store.read(f"media/1/{slot}")
         assert body == body[:8] * 20_000
         assert acknowledged <= int(body[:8]) <= acknowledged + 1
+    await store.aclose()
+
+
+async def test_a_type_too_long_to_be_kept_is_refused(tmp_path: Path) -> None:
+    """The longest path with a long type is kept; a type that could not be read back is UploadRefused."""
+    store = LocalStore(tmp_path, URL)
+    longest = "é" * 512
+    await store.upload(longest, b"x", "t/" + "y" * 8000)
+    with pytest.raises(UploadRefused):
+        await store.upload(PATH, b"x", "t/" + "y" * 20_000)
+    store = await reopened(store, tmp_path)
+    assert [item.path for item in await store.list("")] == [longest]
     await store.aclose()
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
+import msgspec
 from fastapi import APIRouter, Path, Query, Response
 from pydantic.alias_generators import to_camel
 
@@ -46,6 +47,13 @@ _BRINGS_NO_BYTES: Final = frozenset({"upload"})
 JobPath = Annotated[JobId, Path(max_length=64)]
 
 
+class JobPlace(NamedTuple):
+    """A place in a list of jobs: just after this one."""
+
+    created_at: Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+    job_id: JobId
+
+
 def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer) -> APIRouter:
     """Build the routes that show and steer jobs."""
     router = APIRouter(tags=["jobs"])
@@ -56,7 +64,7 @@ def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer) -> APIRoute
         cursor: Annotated[str | None, Query(max_length=512)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> JobList:
-        after = read_cursor(cursor, tuple[float, JobId]) if cursor else None
+        after = read_cursor(cursor, JobPlace) if cursor else None
         page = await queue.list_jobs(caller.user_id, after=after, limit=limit)
         views = [await view_job(store, job) for job in page.jobs]
         return JobList(jobs=views, next_cursor=write_cursor(page.next) if page.next else None)

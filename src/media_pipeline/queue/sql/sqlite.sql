@@ -62,20 +62,22 @@ WITH RECURSIVE blocked (kind, user_id) AS (
     ORDER BY kind, user_id LIMIT 1))
 SELECT kind, user_id FROM blocked;
 
--- name: admit_due
--- Let scheduled jobs whose time has come wait for a slot, in the order of that time.
-UPDATE jobs SET state = 'blocked', ord = run_at, run_at = NULL
-WHERE state = 'scheduled' AND id IN (
-  SELECT id FROM jobs INDEXED BY jobs_scheduled
-  WHERE state = 'scheduled' AND run_at <= :now ORDER BY run_at LIMIT :limit);
+-- name: due
+-- Scheduled jobs whose time has come, in the order of that time.
+SELECT id, kind, user_id, run_at FROM jobs INDEXED BY jobs_scheduled
+WHERE state = 'scheduled' AND run_at <= :now ORDER BY run_at LIMIT :limit;
+
+-- name: admit
+-- Let a scheduled job into its user's window, or wait for room in it.
+UPDATE jobs SET ord = :ord, run_at = NULL,
+  state = CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_active
+    WHERE kind = :kind AND active_user = :user_id LIMIT :window)) < :window
+    THEN 'available' ELSE 'blocked' END
+WHERE id = :id AND state = 'scheduled' RETURNING state;
 
 -- name: next_due
 -- When the next scheduled job is due.
 SELECT min(run_at) AS run_at FROM jobs INDEXED BY jobs_scheduled WHERE state = 'scheduled';
-
--- name: hasten
--- Make a scheduled job due.
-UPDATE jobs SET state = 'blocked', ord = :now, run_at = NULL WHERE id = :id AND state = 'scheduled';
 
 -- name: cancel_waiting
 -- End a job that waits.

@@ -62,7 +62,8 @@ def bend(
 ) -> Bent:
     """Sample `tile` at places displaced by its own values, twice.
 
-    `phase` 0..1 is one closed circle of the radius `reach`. Domain warping as described by Inigo Quilez, "domain warping" (2002).
+    `phase` 0..1 is one closed circle of the radius `reach`. This is domain warping as described by
+    Inigo Quilez ("domain warping", 2002).
     """
     turn = 2 * math.pi * phase
     dx, dy = np.float32(reach * math.cos(turn)), np.float32(reach * math.sin(turn))

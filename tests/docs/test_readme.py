@@ -1,0 +1,60 @@
+"""The README is true."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+WALK = re.search(r"^## The walk$(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Run the program as `make dev` does and give its address and its environment."""
+    env = {**os.environ, "PORT": "0", "XDG_STATE_HOME": str(tmp_path / "state")}
+    command = [str(ROOT / ".venv/bin/media-pipeline"), "dev"]
+    process = subprocess.Popen(
+        command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    address = re.search(r"http://\S+", process.stdout.readline())
+    assert address is not None
+    yield address[0], env
+    process.terminate()
+    process.wait(20)
+    process.stdout.close()
+
+
+def test_the_walk_works_as_it_is_written(service: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    """A newcomer who pastes the walk's lines into a shell gets to its end."""
+    assert WALK is not None
+    blocks = re.findall(r"^```sh\n(.*?)^```$", WALK[1], re.MULTILINE | re.DOTALL)
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    address, env = service
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+        env={**env, "API": address, "PYTHONWARNINGS": "error"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert (tmp_path / "harbour.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "waves.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize("page", sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("*.md")))
+def test_links_lead_somewhere(page: str) -> None:
+    """Every relative link of the project's pages names a file that is there."""
+    text = (ROOT / page).read_text("utf-8")
+    targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text)
+    assert [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []

@@ -1,0 +1,80 @@
+import { useJobEvents } from '@project/realtime';
+import { type CardJob, toDraft } from '@project/ui';
+import { useMemo, useState } from 'react';
+import { Activity } from './Activity.js';
+import { ConnectionDot } from './ConnectionDot.js';
+import { Create, type Seed } from './Create.js';
+import { Shelf } from './Shelf.js';
+import type { Session } from './session.js';
+import { TokenForm } from './TokenForm.js';
+import { Wordmark } from './Wordmark.js';
+
+interface StudioProps {
+  session: Session;
+  onToken: (token: string) => void;
+  onSignOut: () => void;
+}
+
+/** The one screen: compose, watch, keep. */
+export function Studio({ session, onToken, onSignOut }: StudioProps) {
+  const service = useMemo(
+    () => ({ apiPrefix: '', serviceName: 'media-pipeline', headers: session.headers }),
+    [session],
+  );
+  const { status, reconnect } = useJobEvents(service);
+  const [seed, setSeed] = useState<Seed>({ key: 0, draft: {} });
+  const [notice, setNotice] = useState<string | null>(null);
+
+  const compose = (draft: Seed['draft']) => {
+    setSeed(({ key }) => ({ key: key + 1, draft }));
+    scrollTo({ top: 0 });
+  };
+  const reuse = ({ kind, request }: CardJob) =>
+    compose(toDraft(kind.includes('video') ? 'video' : 'image', request ?? {}));
+  const report = (problem: unknown) =>
+    setNotice(problem instanceof Error ? problem.message : 'That did not work.');
+  const signIn = (token: string) => {
+    onToken(token);
+    reconnect();
+  };
+
+  return (
+    <>
+      <header className="bar">
+        <Wordmark />
+        <ConnectionDot status={status} />
+        {session.pasted && (
+          <button type="button" className="pu-button" data-look="quiet" onClick={onSignOut}>
+            Forget token
+          </button>
+        )}
+      </header>
+      <main className="page pu">
+        {status === 'unauthorized' && (
+          <div className="banner" role="alert">
+            <p>
+              The service no longer accepts this token. Paste another; nothing you wrote is lost.
+            </p>
+            <TokenForm onToken={signIn} />
+          </div>
+        )}
+        {notice && (
+          <div className="banner" role="alert">
+            <p>{notice}</p>
+            <button
+              type="button"
+              className="pu-button"
+              data-look="quiet"
+              onClick={() => setNotice(null)}
+            >
+              Dismiss
+            </button>
+          </div>
+        )}
+        <Create service={service} seed={seed} />
+        <Activity service={service} onReuse={reuse} onProblem={report} />
+        <Shelf service={service} onExample={(prompt) => compose({ prompt })} onProblem={report} />
+      </main>
+    </>
+  );
+}

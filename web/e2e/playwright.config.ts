@@ -1,0 +1,19 @@
+import { defineConfig } from '@playwright/test';
+import { findChromium, flags } from './chromium.mjs';
+
+export default defineConfig({
+  testDir: '.',
+  outputDir: '../test-results',
+  workers: 1,
+  timeout: 60_000,
+  expect: { timeout: 30_000 },
+  reporter: 'list',
+  forbidOnly: !!process.env.CI,
+  use: {
+    baseURL: process.env.STUDIO_URL,
+    browserName: 'chromium',
+    launchOptions: { executablePath: findChromium(), args: flags },
+    viewport: { width: 1280, height: 900 },
+    trace: 'retain-on-failure',
+  },
+});

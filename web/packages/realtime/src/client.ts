@@ -1,0 +1,27 @@
+export {
+  createClient,
+  getClient,
+  type MediaClient,
+  type ServiceOptions,
+} from './connection.js';
+export type * from './contract.js';
+export { ServiceError, UploadError, type UploadStep } from './errors.js';
+export { type Generate, getGenerate } from './generate.js';
+export {
+  applyEvent,
+  createJob,
+  describeJobError,
+  getJobs,
+  isEnded,
+  type Jobs,
+  type JobsState,
+  type LiveJob,
+  type LoadStatus,
+  mergeJob,
+} from './jobs.js';
+export { createLibrary, type Library, type LibraryQuery, type LibraryState } from './library.js';
+export type { ReadableStore } from './store.js';
+export type { EventListener, EventStream, StreamOptions, StreamStatus } from './stream.js';
+export type { HeaderMap, HeaderSource, SendOptions, Transport } from './transport.js';
+export type { UploadEntry, UploadOptions, UploadStatus, UploadsState } from './upload.js';
+export { getUploads, type Uploads } from './uploads.js';

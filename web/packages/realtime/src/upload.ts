@@ -1,0 +1,121 @@
+import type { UploadResult, UploadTicket } from './contract.js';
+import { ServiceError, UploadError, type UploadStep } from './errors.js';
+
+export type UploadStatus =
+  | 'queued'
+  | 'starting'
+  | 'sending'
+  | 'completing'
+  | 'processing'
+  | 'complete'
+  | 'failed'
+  | 'cancelled';
+
+export interface UploadEntry {
+  readonly id: string;
+  readonly file: File;
+  readonly status: UploadStatus;
+  /** Bytes that storage took, counted by the browser. */
+  readonly loaded: number;
+  /** 0..100; 99 until the service has confirmed the file. */
+  readonly progress: number;
+  readonly jobId: string | null;
+  readonly result: UploadResult | null;
+  readonly error: UploadError | null;
+}
+
+export interface UploadOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: number) => void;
+}
+
+export interface UploadsState {
+  readonly uploads: readonly UploadEntry[];
+  readonly isUploading: boolean;
+  readonly progress: number;
+  readonly error: UploadError | null;
+}
+
+/** One upload from the inside: what its entry shows, and where it would go on. */
+export interface UploadTask {
+  entry: UploadEntry;
+  /** Files begun together are counted together. */
+  batch: number;
+  step: UploadStep;
+  sent: boolean;
+  ticket: UploadTicket | undefined;
+  /** Repeated until init is answered, so that a lost answer makes no second upload. */
+  key: string;
+  /** What ingest said, perhaps before `complete` was answered. */
+  ending: Partial<UploadEntry> | undefined;
+  controller: AbortController;
+  onProgress: ((progress: number) => void) | undefined;
+  settle: { resolve(result: UploadResult): void; reject(error: UploadError): void };
+}
+
+const RUNNING: readonly UploadStatus[] = ['queued', 'starting', 'sending', 'completing'];
+
+export function createTask(file: File): UploadTask {
+  return {
+    entry: {
+      id: crypto.randomUUID(),
+      file,
+      status: 'queued',
+      loaded: 0,
+      progress: 0,
+      jobId: null,
+      result: null,
+      error: null,
+    },
+    batch: 0,
+    step: 'init',
+    sent: false,
+    ticket: undefined,
+    key: crypto.randomUUID(),
+    ending: undefined,
+    controller: new AbortController(),
+    onProgress: undefined,
+    settle: { resolve: () => undefined, reject: () => undefined },
+  };
+}
+
+export function isRunning(entry: UploadEntry): boolean {
+  return RUNNING.includes(entry.status);
+}
+
+/** Forget what storage was told, so that the next try sends the bytes again. */
+export function startOver(task: UploadTask) {
+  task.ticket = undefined;
+  task.sent = false;
+}
+
+/** 0..100 over all the bytes of these uploads. */
+export function sumProgress(tasks: UploadTask[]): number {
+  const counted = tasks.filter(
+    ({ entry }) => entry.status !== 'failed' && entry.status !== 'cancelled',
+  );
+  const weight = (entry: UploadEntry) => entry.file.size || 1;
+  const total = counted.reduce((sum, { entry }) => sum + weight(entry), 0);
+  const done = counted.reduce((sum, { entry }) => sum + weight(entry) * entry.progress, 0);
+  return total ? Math.floor(done / total) : 0;
+}
+
+export function rejectedBy(message: string, code: string | null | undefined): UploadError {
+  return new UploadError(message, {
+    code: code ?? 'ingest_failed',
+    retryable: false,
+    step: 'ingest',
+  });
+}
+
+export function describeUpload(cause: unknown, step: UploadStep): UploadError {
+  if (cause instanceof ServiceError) {
+    const { message, code, status, retryable, retryAfter, problem } = cause;
+    return new UploadError(message, { code, status, retryable, retryAfter, problem, step });
+  }
+  return new UploadError(String(cause), { code: `${step}_failed`, retryable: true, step });
+}
+
+export function cancelled(step: UploadStep): UploadError {
+  return new UploadError('Cancelled.', { code: 'aborted', retryable: false, step });
+}

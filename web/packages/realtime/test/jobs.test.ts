@@ -1,0 +1,114 @@
+import { expect, test, vi } from 'vitest';
+import type { Job, MediaEvent } from '../src/contract.js';
+import { applyEvent, createJob, createJobs, mergeJob } from '../src/jobs.js';
+import { createTransport } from '../src/transport.js';
+import { createTestEvents, stubService } from './doubles.js';
+
+const jobId = 'j1';
+const record = (part: Partial<Job> = {}): Job => ({
+  jobId,
+  kind: 'generate.image',
+  state: 'running',
+  progress: 40,
+  message: 'Step 4',
+  attempts: [{ number: 1, startedAt: '2026-01-01T00:00:00Z' }],
+  createdAt: '2026-01-01T00:00:00Z',
+  request: { prompt: 'sea' },
+  ...part,
+});
+const event = (type: string, data: object = {}) =>
+  ({ type, data: { jobId, ...data } }) as MediaEvent;
+
+function setUp(routes: Parameters<typeof stubService>[0] = {}) {
+  const service = stubService({ 'GET /jobs': { jobs: [] }, ...routes });
+  const events = createTestEvents();
+  const jobs = createJobs({ transport: createTransport(''), events, setHeaders: () => undefined });
+  return { service, events, jobs, job: (id = jobId) => jobs.get().jobs.get(id) };
+}
+
+test('unknown progress stays unknown, with the message the service gave', () => {
+  const job = applyEvent(
+    createJob(jobId),
+    event('generation_progress', { progress: null, message: 'Position 3' }),
+  );
+  expect(job).toMatchObject({ state: 'running', progress: null, message: 'Position 3' });
+});
+
+test('an end is final: nothing heard later takes it back', () => {
+  const result = { items: [] };
+  const ended = applyEvent(createJob(jobId), event('generation_complete', { result }));
+  expect(ended).toMatchObject({ state: 'succeeded', progress: 100, result });
+  expect(applyEvent(ended, event('generation_started'))).toBe(ended);
+  expect(applyEvent(ended, event('generation_failed', { error: 'no' }))).toBe(ended);
+});
+
+test('each output keeps its own latest preview', () => {
+  const heard = [
+    event('generation_preview', { index: 1, url: 'b1' }),
+    event('generation_preview', { index: 0, url: 'a1' }),
+    event('generation_preview', { index: 1, url: 'b2' }),
+  ];
+  expect(heard.reduce(applyEvent, createJob(jobId)).previews).toEqual(['a1', 'b2']);
+});
+
+test('an answer older than the events does not move the job back', () => {
+  const known = { ...record({ progress: 70, message: 'Step 7' }), previews: ['a'] };
+  expect(mergeJob(known, record())).toMatchObject({
+    progress: 70,
+    message: 'Step 7',
+    previews: ['a'],
+  });
+  const ended = {
+    ...record({ state: 'succeeded', progress: 100, result: { items: [] } }),
+    previews: [],
+  };
+  expect(mergeJob(ended, record())).toMatchObject({ state: 'succeeded', progress: 100 });
+});
+
+test('a new attempt may begin below the old one', () => {
+  const attempts = [1, 2].map((number) => ({ number, startedAt: '2026-01-01T00:00:00Z' }));
+  const known = { ...record({ progress: 70 }), previews: [] };
+  expect(mergeJob(known, record({ progress: 10, attempts })).progress).toBe(10);
+});
+
+test('a job of another tab is asked for once and then known in full', async () => {
+  const { events, jobs, job, service } = setUp({ 'GET /jobs/j1': record() });
+  const leave = jobs.follow();
+  await vi.waitFor(() => expect(jobs.get().status).toBe('ready'));
+  events.say('generation_started', { jobId });
+  events.say('generation_progress', { jobId, progress: 50, message: 'Step 5' });
+  await vi.waitFor(() => expect(job()?.request).toEqual({ prompt: 'sea' }));
+  expect(job()).toMatchObject({ state: 'running', progress: 50, kind: 'generate.image' });
+  expect(service.routesAsked().filter((route) => route === 'GET /jobs/j1')).toHaveLength(1);
+  leave();
+});
+
+test('after reset the jobs are read again', async () => {
+  const { events, jobs, job, service } = setUp();
+  jobs.follow();
+  await vi.waitFor(() => expect(jobs.get().status).toBe('ready'));
+  service.routes['GET /jobs'] = { jobs: [record({ state: 'failed', error: 'Broke.' })] };
+  events.say('reset');
+  await vi.waitFor(() => expect(job()?.state).toBe('failed'));
+});
+
+test('a retry shows its new job with what the old one was asked', async () => {
+  const { jobs, job } = setUp({
+    'GET /jobs/j1': record({ state: 'failed' }),
+    'POST /jobs/j1/retry': { jobId: 'j2' },
+  });
+  jobs.watch(jobId);
+  await vi.waitFor(() => expect(job()).toBeDefined());
+  await jobs.retry(jobId);
+  expect(job('j2')).toMatchObject({ state: 'queued', retryOf: jobId, request: { prompt: 'sea' } });
+});
+
+test('the last one to leave stops listening', () => {
+  const { events, jobs } = setUp();
+  const [first, second] = [jobs.follow(), jobs.watch(jobId)];
+  first();
+  first();
+  expect(events.listeners.size).toBe(1);
+  second();
+  expect(events.listeners.size).toBe(0);
+});

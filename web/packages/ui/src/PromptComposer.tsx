@@ -1,0 +1,231 @@
+import { type FormEvent, type KeyboardEvent, type ReactNode, useId, useState } from 'react';
+import { Button } from './Button.js';
+import { Icon } from './icons.js';
+import {
+  type ComposerRequest,
+  type Draft,
+  EMPTY_DRAFT,
+  type GenerationKind,
+  lengthsOf,
+  type ModelOption,
+  modelKey,
+  shapesOf,
+  toRequest,
+} from './requests.js';
+import { Styles } from './Styles.js';
+
+export interface PromptComposerProps {
+  /** What can be asked for; the fields show only what the chosen model takes. */
+  models: readonly ModelOption[];
+  onSubmit: (kind: GenerationKind, request: ComposerRequest) => void;
+  isSubmitting?: boolean;
+  error?: Error | string | null;
+  initial?: Partial<Draft>;
+  placeholder?: string;
+  className?: string;
+}
+
+/** A prompt and the choices around it. Ctrl or Cmd with Enter sends. */
+export function PromptComposer({
+  models,
+  onSubmit,
+  isSubmitting = false,
+  error = null,
+  initial,
+  placeholder = 'Describe a picture or a short video',
+  className = '',
+}: PromptComposerProps) {
+  const [draft, setDraft] = useState<Draft>({ ...EMPTY_DRAFT, ...initial });
+  const errorId = useId();
+  const change = (part: Partial<Draft>) => setDraft((known) => ({ ...known, ...part }));
+  const option = choose(models, draft);
+  const ready = draft.prompt.trim() !== '' && option !== undefined && !isSubmitting;
+
+  const submit = (event?: FormEvent) => {
+    event?.preventDefault();
+    if (ready) onSubmit(draft.kind, toRequest(fit(draft, option), option));
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) submit();
+  };
+
+  return (
+    <form className={`pu pu-composer ${className}`} aria-label="Generate" onSubmit={submit}>
+      <Styles />
+      <textarea
+        className="pu-prompt"
+        aria-label="Prompt"
+        aria-invalid={error ? true : undefined}
+        aria-describedby={error ? errorId : undefined}
+        rows={2}
+        placeholder={placeholder}
+        value={draft.prompt}
+        onChange={({ target }) => change({ prompt: target.value })}
+        onKeyDown={onKeyDown}
+      />
+      {error && (
+        <p className="pu-error" id={errorId} role="alert">
+          {typeof error === 'string' ? error : error.message}
+        </p>
+      )}
+      <div className="pu-fields">
+        <KindSwitch
+          models={models}
+          value={draft.kind}
+          onChange={(kind) => change({ kind, model: '', shape: '' })}
+        />
+        <Choices models={models} option={option} draft={draft} change={change} />
+        <div className="pu-submit">
+          <span className="pu-keys">Ctrl + Enter</span>
+          <Button type="submit" look="primary" disabled={!ready}>
+            {isSubmitting ? 'Sending' : 'Generate'}
+          </Button>
+        </div>
+      </div>
+    </form>
+  );
+}
+
+function KindSwitch(props: {
+  models: readonly ModelOption[];
+  value: GenerationKind;
+  onChange: (kind: GenerationKind) => void;
+}) {
+  const name = useId();
+  const kinds = (['image', 'video'] as const).filter((kind) =>
+    props.models.some((model) => model.kind === kind),
+  );
+  return (
+    <fieldset className="pu-segments">
+      <legend className="pu-sr">Kind</legend>
+      {kinds.map((kind) => (
+        <label key={kind}>
+          <input
+            type="radio"
+            name={name}
+            checked={kind === props.value}
+            onChange={() => props.onChange(kind)}
+          />
+          <Icon name={kind} />
+          {kind === 'image' ? 'Image' : 'Video'}
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+interface ChoicesProps {
+  models: readonly ModelOption[];
+  option: ModelOption | undefined;
+  draft: Draft;
+  change: (part: Partial<Draft>) => void;
+}
+
+function Choices({ models, option, draft, change }: ChoicesProps) {
+  const shown = fit(draft, option);
+  const alike = models.filter(({ kind }) => kind === draft.kind);
+  const shapes = shapesOf(option);
+  const lengths = lengthsOf(option);
+  const most = option?.nMax ?? 1;
+  return (
+    <>
+      {alike.length > 1 && (
+        <Select
+          label="Model"
+          value={option ? modelKey(option) : ''}
+          onChange={(model) => change({ model })}
+        >
+          {alike.map((model) => (
+            <option key={modelKey(model)} value={modelKey(model)}>
+              {model.label || model.model}
+            </option>
+          ))}
+        </Select>
+      )}
+      {shapes.length > 0 && (
+        <Select label="Shape" value={shown.shape} onChange={(shape) => change({ shape })}>
+          <option value="">Automatic</option>
+          {shapes.map((shape) => (
+            <option key={shape}>{shape}</option>
+          ))}
+        </Select>
+      )}
+      {draft.kind === 'video' && lengths.length > 0 && (
+        <Select label="Length" value={shown.seconds} onChange={(seconds) => change({ seconds })}>
+          <option value="">
+            {option?.defaultSeconds ? `${option.defaultSeconds} s` : 'Automatic'}
+          </option>
+          {lengths
+            .filter((seconds) => seconds !== option?.defaultSeconds)
+            .map((seconds) => (
+              <option key={seconds} value={seconds}>
+                {seconds} s
+              </option>
+            ))}
+        </Select>
+      )}
+      {draft.kind === 'image' && most > 1 && (
+        <Select label="Count" value={shown.count} onChange={(count) => change({ count })}>
+          {Array.from({ length: most }, (_, index) => (
+            <option key={String(index + 1)}>{index + 1}</option>
+          ))}
+        </Select>
+      )}
+      {option?.seed && <SeedField value={draft.seed} onChange={(seed) => change({ seed })} />}
+    </>
+  );
+}
+
+function Select(props: {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+  children: ReactNode;
+}) {
+  return (
+    <label className="pu-field">
+      {props.label}
+      <select
+        className="pu-input"
+        value={props.value}
+        onChange={({ target }) => props.onChange(target.value)}
+      >
+        {props.children}
+      </select>
+    </label>
+  );
+}
+
+function SeedField({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  return (
+    <label className="pu-field">
+      Seed
+      <input
+        className="pu-input"
+        type="number"
+        min={0}
+        step={1}
+        placeholder="Random"
+        value={value}
+        onChange={({ target }) => onChange(target.value)}
+      />
+    </label>
+  );
+}
+
+function choose(models: readonly ModelOption[], { kind, model }: Draft): ModelOption | undefined {
+  const alike = models.filter((option) => option.kind === kind);
+  return alike.find((option) => modelKey(option) === model) ?? alike[0];
+}
+
+/** The draft without what this model does not offer. */
+function fit(draft: Draft, option: ModelOption | undefined): Draft {
+  const lengths = lengthsOf(option).map(String);
+  return {
+    ...draft,
+    shape: shapesOf(option).includes(draft.shape) ? draft.shape : '',
+    seconds: lengths.includes(draft.seconds) ? draft.seconds : '',
+    count: Number(draft.count) <= (option?.nMax ?? 1) ? draft.count : '1',
+    seed: option?.seed ? draft.seed : '',
+  };
+}

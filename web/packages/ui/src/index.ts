@@ -1,0 +1,15 @@
+export { type CardJob, JobCard, type JobCardProps } from './JobCard.js';
+export { Lightbox, type LightboxProps } from './Lightbox.js';
+export { MediaLibrary, type MediaLibraryProps } from './MediaLibrary.js';
+export { MediaUploader, type MediaUploaderProps } from './MediaUploader.js';
+export type { LibraryItem } from './media.js';
+export { PromptComposer, type PromptComposerProps } from './PromptComposer.js';
+export {
+  type ComposerRequest,
+  type Draft,
+  type GenerationKind,
+  type ModelOption,
+  toDraft,
+} from './requests.js';
+export { UiProvider, type UiSettings } from './Styles.js';
+export type { UploadCallOptions, UploadedMedia, UploadFile } from './uploadQueue.js';

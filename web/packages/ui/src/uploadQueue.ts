@@ -1,0 +1,132 @@
+export interface UploadCallOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: number) => void;
+}
+
+export interface UploadedMedia {
+  url: string;
+  path: string;
+}
+
+export type UploadFile = (file: File, options?: UploadCallOptions) => Promise<UploadedMedia>;
+
+export interface QueueEntry {
+  readonly id: string;
+  readonly file: File;
+  readonly status: 'waiting' | 'sending' | 'done' | 'failed';
+  /** 0..100; null until the first real report. */
+  readonly progress: number | null;
+  readonly error: string | null;
+  readonly retryable: boolean;
+}
+
+export interface QueueActions {
+  upload: UploadFile;
+  refuse(file: File): string | null;
+  onComplete?: ((media: UploadedMedia, file: File) => void) | undefined;
+}
+
+export interface UploadQueue {
+  get(): readonly QueueEntry[];
+  subscribe(listener: () => void): () => void;
+  add(files: readonly File[], actions: QueueActions): void;
+  retry(id: string, actions: QueueActions): void;
+  remove(id: string): void;
+}
+
+const CONCURRENCY = 3;
+const LINGER = 4_000;
+
+/** A list of files on their way, three at a time, whatever function does the sending. */
+export function createUploadQueue(): UploadQueue {
+  const listeners = new Set<() => void>();
+  const controllers = new Map<string, AbortController>();
+  let entries: readonly QueueEntry[] = [];
+  let actions: QueueActions | undefined;
+
+  function set(next: readonly QueueEntry[]) {
+    entries = next;
+    for (const listener of listeners) listener();
+  }
+
+  function update(id: string, change: Partial<QueueEntry>) {
+    set(entries.map((entry) => (entry.id === id ? { ...entry, ...change } : entry)));
+  }
+
+  function pump() {
+    const sending = entries.filter(({ status }) => status === 'sending').length;
+    const next = entries
+      .filter(({ status }) => status === 'waiting')
+      .slice(0, CONCURRENCY - sending);
+    for (const entry of next) void send(entry);
+  }
+
+  async function send({ id, file }: QueueEntry) {
+    if (!actions) return;
+    const { upload, onComplete } = actions;
+    const controller = new AbortController();
+    controllers.set(id, controller);
+    update(id, { status: 'sending', progress: null, error: null });
+    try {
+      const onProgress = (progress: number) => update(id, { progress });
+      const media = await upload(file, { signal: controller.signal, onProgress });
+      update(id, { status: 'done', progress: 100 });
+      setTimeout(() => remove(id), LINGER);
+      onComplete?.(media, file);
+    } catch (cause) {
+      update(id, { status: 'failed', ...explain(cause) });
+    }
+    pump();
+  }
+
+  function remove(id: string) {
+    controllers.get(id)?.abort();
+    controllers.delete(id);
+    set(entries.filter((entry) => entry.id !== id));
+  }
+
+  return {
+    get: () => entries,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    add(files, next) {
+      actions = next;
+      set([...entries, ...files.map((file) => createEntry(file, next.refuse(file)))]);
+      pump();
+    },
+    retry(id, next) {
+      actions = next;
+      update(id, { status: 'waiting', error: null });
+      pump();
+    },
+    remove,
+  };
+}
+
+/** Why this file may not go, or null when it may. */
+export function refusal(file: File, accept: string, maxSize: number, limit: string): string | null {
+  if (!matches(file, accept)) return `${file.type || 'This type'} is not accepted here.`;
+  return file.size > maxSize ? `Larger than ${limit}.` : null;
+}
+
+function matches(file: File, accept: string): boolean {
+  const rules = accept.split(',').map((rule) => rule.trim().toLowerCase());
+  if (rules.every((rule) => rule === '')) return true;
+  return rules.some((rule) => {
+    if (rule.startsWith('.')) return file.name.toLowerCase().endsWith(rule);
+    if (rule.endsWith('/*')) return file.type.startsWith(rule.slice(0, -1));
+    return file.type === rule;
+  });
+}
+
+function createEntry(file: File, error: string | null): QueueEntry {
+  const status = error ? 'failed' : 'waiting';
+  return { id: crypto.randomUUID(), file, status, progress: null, error, retryable: false };
+}
+
+function explain(cause: unknown): Pick<QueueEntry, 'error' | 'retryable'> {
+  const error = cause instanceof Error && cause.message ? cause.message : 'The upload failed.';
+  return { error, retryable: (cause as { retryable?: boolean } | null)?.retryable !== false };
+}
