@@ -36,7 +36,7 @@ def derive_secret(secret: str, purpose: str) -> bytes:
 
 def _create(path: Path, text: str) -> None:
     """Write whole or not at all: another process may read at any moment."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
     try:

@@ -149,7 +149,7 @@ class Simulation:
 async def test_newcomers_start_within_two_job_lengths(engine: Engine, floor: Floor) -> None:
     """While one user holds 10,000 jobs, single jobs of others start within 2 lengths at p99, no slot idle."""
     engine.window = SLOTS
-    draw = random.Random(7)  # noqa: S311
+    draw = random.Random(7)
     await asyncio.gather(*(floor.ask(UserId("heavy")) for _ in range(BACKLOG)))
     simulation = Simulation(floor, await floor.hire(lease=1e6))
     for _ in range(SLOTS):  # slots out of step, as in life

@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.queue.job import TRANSITIONS, Fence, Job, JobState, Priority, WorkerId
@@ -198,30 +205,28 @@ class Machine(RuleBasedStateMachine):
         return {job.id: job.state for job in self.records()}
 
     @invariant()
-    def agrees_with_the_model(self) -> None:
+    def keeps_its_promises(self) -> None:
+        """Agree with the model, move along the arrows, keep each window full and no fuller."""
         records = self.records()
         assert {job.id for job in records} == set(self.model.jobs)
         for job in records:
-            paper = self.model.jobs[job.id]
-            assert job.state in paper.states
-            assert (job.attempt, job.failures) == (paper.attempt, paper.failures)
-            assert (job.fence if job.worker_id else None) == paper.fence
-            assert (job.cancel_requested, job.settled) == (paper.cancel_requested, paper.settled)
-
-    @invariant()
-    def moves_along_the_arrows(self) -> None:
-        now = self.states()
-        for job, before in self.seen.items():
-            assert now[job] is before or now[job] in TRANSITIONS[before]
-        self.seen = now
-
-    @invariant()
-    def keeps_each_window_full_and_no_fuller(self) -> None:
+            self.check_record(job, self.model.jobs[job.id])
+            before = self.seen.get(job.id, job.state)
+            assert job.state is before or job.state in TRANSITIONS[before]
         for user in USERS:
-            states = [self.seen[job] for job, paper in self.model.jobs.items() if paper.user == user]
-            in_play = sum(state in {JobState.AVAILABLE, JobState.RUNNING} for state in states)
-            assert in_play <= WINDOW
-            assert in_play == WINDOW or JobState.BLOCKED not in states
+            self.check_window([job.state for job in records if job.user_id == user])
+        self.seen = {job.id: job.state for job in records}
+
+    def check_record(self, job: Job, paper: Paper) -> None:
+        assert job.state in paper.states
+        assert (job.attempt, job.failures) == (paper.attempt, paper.failures)
+        assert (job.fence if job.worker_id else None) == paper.fence
+        assert (job.cancel_requested, job.settled) == (paper.cancel_requested, paper.settled)
+
+    def check_window(self, states: list[JobState]) -> None:
+        in_play = sum(state in {JobState.AVAILABLE, JobState.RUNNING} for state in states)
+        assert in_play <= WINDOW
+        assert in_play == WINDOW or JobState.BLOCKED not in states
 
 
 async def _awaited(work: Awaitable[T]) -> T:
@@ -235,10 +240,12 @@ EXAMPLES = {"sqlite-file": 15}
 def test_any_order_of_events_agrees_with_the_model(name: str) -> None:
     """Whatever happens in whatever order: one owner a job, one end, only drawn arrows, the right window."""
     machine = type("Machine", (Machine,), {"open": staticmethod(ENGINES[name])})
-    machine.TestCase.settings = settings(
-        max_examples=EXAMPLES.get(name, 60),
-        stateful_step_count=40,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=EXAMPLES.get(name, 60),
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
     )
-    machine.TestCase("runTest").debug()
