@@ -67,7 +67,7 @@ clean: ## Remove everything that was fetched or built
 	@touch $@
 
 web/node_modules/ready: web/package-lock.json | .venv/ready
-	@cd web && npm ci --silent --no-fund --no-audit
+	@cd web && npm ci --loglevel=error --no-fund --no-audit
 	@touch $@
 
 $(STUDIO): web/node_modules/ready $(WEB_SOURCES)
