@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { test as base, expect } from '@playwright/test';
-import { paintPng } from '../testing/picture.ts';
+import { paintPng } from './picture.ts';
 import { Studio } from './studio.ts';
 
 const test = base.extend<{ studio: Studio; complaints: string[] }>({
@@ -172,17 +172,20 @@ test('a job is cancelled, and its card brings the request back', async ({ studio
   await expect(studio.card(prompt)).toHaveCount(0);
 });
 
-test('a page that comes back online catches up', async ({ studio, context, page }) => {
-  const other = new Studio(await context.newPage());
+test('a page that was offline says so, and catches up', async ({ studio, context, browser }) => {
+  const elsewhere = await browser.newContext();
+  const other = new Studio(await elsewhere.newPage());
   await other.open();
-  await page.route('**/events', (route) => route.abort());
-  await page.evaluate(() => window.dispatchEvent(new Event('offline')));
+  await context.setOffline(true);
+  await expect(studio.page.getByText('Offline', { exact: true })).toBeVisible();
   const name = `${unique('meanwhile')}.png`;
   await other.page.locator('input[type=file]').setInputFiles(png(name));
   await expect(other.tile(name)).toBeVisible();
-  await page.unroute('**/events');
-  await page.evaluate(() => window.dispatchEvent(new Event('online')));
-  await expect(studio.tile(name)).toBeVisible();
+  await expect(studio.tile(name)).toHaveCount(0);
+  await context.setOffline(false);
+  await studio.expectPicture(studio.tile(name).getByRole('img'));
+  await expect(studio.page.getByText('Live', { exact: true })).toBeVisible();
+  await elsewhere.close();
 });
 
 test('without a token of its own the page asks for one, and works with it', async ({

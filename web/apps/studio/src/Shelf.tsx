@@ -29,7 +29,8 @@ export function Shelf({ service, onExample, onProblem }: ShelfProps) {
   const q = useDeferredValue(search.trim());
   const kind = filter === 'all' ? undefined : filter;
   const library = useMediaLibrary({ ...service, kind, q: q || undefined, limit: 60 });
-  const { upload, isUploading, progress } = useMediaUpload(service);
+  const { upload, isUploading, progress, uploads, remove } = useMediaUpload(service);
+  const rejected = uploads.filter(({ error }) => error?.step === 'ingest');
   const narrowed = kind !== undefined || q !== '';
   return (
     <section aria-label="Library" className="shelf">
@@ -64,6 +65,16 @@ export function Shelf({ service, onExample, onProblem }: ShelfProps) {
         progress={progress}
         dropTarget="page"
       />
+      {rejected.map(({ id, file, error }) => (
+        <div key={id} className="banner" role="alert">
+          <p>
+            <bdi>{file.name}</bdi>: {error?.message}
+          </p>
+          <button type="button" className="pu-button" data-look="quiet" onClick={() => remove(id)}>
+            Dismiss
+          </button>
+        </div>
+      ))}
       <MediaLibrary
         items={library.items}
         loading={library.isLoading}

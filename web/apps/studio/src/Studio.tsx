@@ -1,6 +1,6 @@
 import { useJobEvents } from '@project/realtime';
 import { type CardJob, toDraft } from '@project/ui';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { Activity } from './Activity.js';
 import { ConnectionDot } from './ConnectionDot.js';
 import { Create, type Seed } from './Create.js';
@@ -33,10 +33,7 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
     compose(toDraft(kind.includes('video') ? 'video' : 'image', request ?? {}));
   const report = (problem: unknown) =>
     setNotice(problem instanceof Error ? problem.message : 'That did not work.');
-  const signIn = (token: string) => {
-    onToken(token);
-    reconnect();
-  };
+  useNewSession(session, reconnect);
 
   return (
     <>
@@ -55,7 +52,7 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
             <p>
               The service no longer accepts this token. Paste another; nothing you wrote is lost.
             </p>
-            <TokenForm onToken={signIn} />
+            <TokenForm onToken={onToken} />
           </div>
         )}
         {notice && (
@@ -77,4 +74,14 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
       </main>
     </>
   );
+}
+
+/** Go on as the new session once its token is the one that is sent. */
+function useNewSession(session: Session, reconnect: () => void) {
+  const current = useRef(session);
+  useEffect(() => {
+    if (current.current === session) return;
+    current.current = session;
+    reconnect();
+  }, [session, reconnect]);
 }

@@ -98,7 +98,8 @@ export function createLibrary(
   }
 
   function insert(items: readonly MediaItem[]) {
-    change({ items: union(present(items), state.get().items) });
+    const all = union(present(items), state.get().items);
+    change({ items: query.sort ? all : all.sort(newestFirst) });
   }
 
   function drop(paths: readonly string[]) {
@@ -157,6 +158,10 @@ export function createLibrary(
 
 function isPlain({ prefix, kind, q, sort }: LibraryQuery): boolean {
   return !prefix && !kind && !q && !sort;
+}
+
+function newestFirst(one: MediaItem, other: MediaItem): number {
+  return Date.parse(other.createdAt) - Date.parse(one.createdAt) || 0;
 }
 
 /** Both lists, each path once; a later telling of an item replaces the earlier in its place. */

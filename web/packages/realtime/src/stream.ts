@@ -141,11 +141,17 @@ export function createEventStream(transport: Transport, options: StreamOptions =
     if (globalThis.document?.visibilityState !== 'hidden') wake();
   }
 
+  // A stream over a network that has gone only falls silent; dropping it lets the page say so at once.
+  function drop() {
+    current?.abort();
+  }
+
   function start() {
     clearTimeout(closing);
     if (run) return;
     run = new AbortController();
     globalThis.addEventListener?.('online', notice);
+    globalThis.addEventListener?.('offline', drop);
     globalThis.document?.addEventListener('visibilitychange', notice);
     void follow(run.signal);
   }
@@ -154,6 +160,7 @@ export function createEventStream(transport: Transport, options: StreamOptions =
     run?.abort();
     run = undefined;
     globalThis.removeEventListener?.('online', notice);
+    globalThis.removeEventListener?.('offline', drop);
     globalThis.document?.removeEventListener('visibilitychange', notice);
     status.set('idle');
   }

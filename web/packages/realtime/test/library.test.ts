@@ -4,12 +4,12 @@ import { createLibrary, type LibraryQuery } from '../src/library.js';
 import { createTransport } from '../src/transport.js';
 import { createTestEvents, refusal, stubService } from './doubles.js';
 
-const item = (name: string): MediaItem => ({
+const item = (name: string, second = 0): MediaItem => ({
   path: `media/u/images/${name}`,
   url: `https://cdn/${name}`,
   contentType: 'image/png',
   size: 1,
-  createdAt: '2026-01-01T00:00:00Z',
+  createdAt: new Date(second * 1000).toISOString(),
   kind: 'image',
   source: 'generated',
   name,
@@ -31,6 +31,15 @@ test('a finished generation appears on top, once', async () => {
   events.say('generation_complete', { jobId: 'j', result });
   events.say('generation_complete', { jobId: 'j', result });
   expect(names()).toEqual(['b', 'a']);
+});
+
+test('what arrives live stands where the service will list it', async () => {
+  const { events, names } = await setUp({
+    'GET /media': { items: [item('b', 20), item('a', 10)] },
+  });
+  const result = { items: [item('old', 15), item('new', 30)] };
+  events.say('generation_complete', { jobId: 'j', result });
+  expect(names()).toEqual(['new', 'b', 'old', 'a']);
 });
 
 test('an upload appears once the service lists it', async () => {

@@ -1,7 +1,7 @@
 // @vitest-environment node
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { startService, type TestService } from '../../../testing/service.ts';
 import { createClient, getGenerate, getJobs, type MediaEvent } from '../src/client.js';
+import { startService, type TestService } from './service.js';
 
 let service: TestService;
 beforeEach(async () => {

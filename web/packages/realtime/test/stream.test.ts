@@ -188,6 +188,20 @@ test('a fixed token that is refused waits for another instead of knocking on', a
   expect(names()).toEqual(['reset']);
 });
 
+test('a network that goes drops the silent stream, and the position survives', async () => {
+  const { source, stream } = follow();
+  await tick();
+  await source.last().send('id: e:3\nevent: ready\ndata: {}\n\n');
+  vi.spyOn(navigator, 'onLine', 'get').mockReturnValue(false);
+  window.dispatchEvent(new Event('offline'));
+  await tick();
+  expect(stream.status.get()).toBe('offline');
+  window.dispatchEvent(new Event('online'));
+  await tick();
+  expect(source.last().headers['Last-Event-ID']).toBe('e:3');
+  expect(stream.status.get()).toBe('open');
+});
+
 test('coming online ends the wait', async () => {
   const { source } = follow({}, {}, [[500]]);
   await tick();
