@@ -69,7 +69,9 @@ class GenerationHandler:
             return await self._generate(run, request)
         except ProviderError as error:
             self._log.warning("generation.failed", job_id=run.job.id, reason=error.reason)
-            failure = Failure(code=error.reason, message=str(error), retryable=error.reason in TRY_AGAIN)
+            failure = Failure(
+                code=error.reason, message=str(error), retryable=error.reason in TRY_AGAIN and not error.final
+            )
             raise JobFailed(failure, retry_after=error.retry_after) from error
 
     async def _generate(self, run: Run, request: GenerationRequest) -> Outcome:

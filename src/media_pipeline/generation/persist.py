@@ -84,14 +84,25 @@ def _finish(kind: MediaKind, output: Output, marks: Mapping[str, str]) -> tuple[
         raise ProviderError(
             ErrorCode.BAD_OUTPUT, "The provider answered without bytes.", provider=marks["provider"]
         )
-    xmp = pictures.xmp_packet(SOURCE_TYPES + output.source_type, software=marks["Software"])
+    facts = {name: marks[name] for name in ("prompt", "provider", "model", "seed") if name in marks}
+    xmp = pictures.xmp_packet(marks["digitalSourceType"], software=marks["Software"], facts=facts)
     encode = pictures.to_png if kind == "image" else pictures.stamp_mp4
-    finished = encode(output.data, text=marks, xmp=xmp)
-    return finished, inspect(finished, kind)
+    try:
+        finished = encode(output.data, text=marks, xmp=xmp)
+        return finished, inspect(finished, kind)
+    except pictures.BadPicture as error:
+        raise ProviderError(ErrorCode.BAD_OUTPUT, str(error), provider=marks["provider"]) from error
 
 
 def _marks(request: GenerationRequest, output: Output, *, provider: str, model: str) -> dict[str, str]:
-    marks = {"Software": "Media Pipeline", "prompt": request.prompt, "provider": provider, "model": model}
+    honest = "" if output.source_type == "trainedAlgorithmicMedia" else f" ({provider}, not an AI model)"
+    marks = {
+        "Software": f"Media Pipeline{honest}",
+        "prompt": request.prompt,
+        "provider": provider,
+        "model": model,
+        "digitalSourceType": SOURCE_TYPES + output.source_type,
+    }
     return marks if output.seed is None else marks | {"seed": str(output.seed)}
 
 

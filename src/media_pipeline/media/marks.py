@@ -6,6 +6,7 @@ Whatever follows its end is dropped.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,16 +21,19 @@ _XMP_KEY: Final = "XML:com.adobe.xmp"
 """The keyword that the XMP specification (part 3, 1.1.5) gives to XMP in PNG."""
 _TEXT_KINDS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _KEY_MAX: Final = 79
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 (section 2.2) has no way to write."""
 
 _PACKET: Final = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
   <rdf:Description rdf:about=""
     xmlns:xmp="http://ns.adobe.com/xap/1.0/"
-    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+    xmlns:made="urn:media-pipeline:made">
    <xmp:CreatorTool>{software}</xmp:CreatorTool>
    <Iptc4xmpExt:DigitalSourceType>{source}</Iptc4xmpExt:DigitalSourceType>
-  </rdf:Description>
+{facts}  </rdf:Description>
  </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end="w"?>"""
@@ -56,12 +60,21 @@ class Chunk:
         return self.body.split(b"\0", 1)[0].decode("latin-1") if self.kind in _TEXT_KINDS else None
 
 
-def xmp_packet(digital_source_type: str, *, software: str) -> bytes:
+def xmp_packet(digital_source_type: str, *, software: str, facts: Mapping[str, str] | None = None) -> bytes:
     """Return an XMP packet that says how media was made.
 
-    `digital_source_type` is a URI of the IPTC vocabulary cv.iptc.org/newscodes/digitalsourcetype.
+    `digital_source_type` is a URI of the IPTC vocabulary cv.iptc.org/newscodes/digitalsourcetype;
+    `facts` (names that XML allows, such as prompt and seed) stand in a namespace of this project.
     """
-    return _PACKET.format(source=escape(digital_source_type), software=escape(software)).encode()
+    elements = "".join(
+        f"   <made:{name}>{_escape(value)}</made:{name}>\n" for name, value in (facts or {}).items()
+    )
+    source, tool = _escape(digital_source_type), _escape(software)
+    return _PACKET.format(source=source, software=tool, facts=elements).encode()
+
+
+def _escape(value: str) -> str:
+    return escape(_NOT_XML.sub("", value))
 
 
 def mark_png(data: bytes, *, text: Mapping[str, str], xmp: bytes) -> bytes:

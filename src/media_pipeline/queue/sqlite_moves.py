@@ -53,20 +53,23 @@ class Moves:
         first = _find_by_key(conn, new, now)
         if first is not None:
             return Enqueued(first, created=False)
-        run_at = None if new.run_at is None else round(new.run_at * 1_000_000)
+        due = None if new.run_at is None else round(new.run_at * 1_000_000)
+        run_at = due if due is not None and due > now else None
+        state = JobState.SCHEDULED if run_at else self._place(conn, kind=new.kind, user_id=new.user_id)
         params: Params = {
             "id": new.id,
             "user_id": new.user_id,
+            "active_user": new.user_id if state is JobState.AVAILABLE else None,
             "kind": new.kind,
+            "state": state,
             "lane": int(new.priority),
             "now": now,
-            "run_at": run_at if run_at is not None and run_at > now else None,
+            "run_at": run_at,
             "payload": encode(new.payload),
             "max_failures": new.max_failures,
             "idempotency_key": new.idempotency_key,
             "request_hash": new.request_hash,
             "retry_of": new.retry_of,
-            "window": self.window(new.kind),
         }
         return Enqueued(read_job(conn.execute(SQL["insert"], params).fetchone()), created=True)
 
@@ -170,9 +173,18 @@ class Moves:
 
     def _admit(self, conn: Connection, job_id: JobId, *, kind: str, user_id: str, ord_: int) -> bool:
         """Let a scheduled job wait its turn from `ord_` on; tell whether it may be claimed now."""
-        job: Params = {"id": job_id, "kind": kind, "user_id": user_id, "ord": ord_}
-        row = conn.execute(SQL["admit"], {**job, "window": self.window(kind)}).fetchone()
-        return row is not None and row["state"] == JobState.AVAILABLE
+        state = self._place(conn, kind=kind, user_id=user_id)
+        available = state is JobState.AVAILABLE
+        place: Params = {"state": state, "active_user": user_id if available else None, "ord": ord_}
+        conn.execute(SQL["admit"], {"id": job_id, **place})
+        return available
+
+    def _place(self, conn: Connection, *, kind: str, user_id: str) -> JobState:
+        """Return where a user's next job of a kind waits: in the window's room, or for it."""
+        window = self.window(kind)
+        user: Params = {"kind": kind, "user_id": user_id, "window": window}
+        in_play = conn.execute(SQL["in_play"], user).fetchone()["jobs"]
+        return JobState.AVAILABLE if in_play < window else JobState.BLOCKED
 
     def _keep_readable(self, conn: Connection, row: JobRow) -> bool:
         """Tell whether a claimed row can be decoded; fail one that cannot, so that it never comes back."""

@@ -138,7 +138,7 @@ def test_a_film_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.Monkey
     work = render(Order(prompt="sea", seed=1, width=64, height=64, frames=24))
     next(work)
     assert list(tmp_path.iterdir())
-    work.close()  # type: ignore[attr-defined]  # it is a generator
+    work.close()
     assert not list(tmp_path.iterdir())
 
 

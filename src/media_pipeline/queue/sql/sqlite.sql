@@ -6,16 +6,17 @@ SELECT * FROM jobs WHERE user_id = :user_id AND idempotency_key = :idempotency_k
 -- Free an idempotency key whose time is over.
 UPDATE jobs SET idempotency_key = NULL WHERE id = :id;
 
+-- name: in_play
+-- How many of a user's jobs of a kind are available or run, counted up to the window.
+SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs INDEXED BY jobs_active
+  WHERE kind = :kind AND active_user = :user_id LIMIT :window);
+
 -- name: insert
--- Keep a job: scheduled for later, available where its user's window has room, else blocked.
-INSERT INTO jobs (id, user_id, kind, state, lane, ord, run_at, payload, max_failures,
+-- Keep a job.
+INSERT INTO jobs (id, user_id, active_user, kind, state, lane, ord, run_at, payload, max_failures,
                   idempotency_key, request_hash, retry_of, created_at)
-VALUES (:id, :user_id, :kind,
-  CASE WHEN :run_at IS NOT NULL THEN 'scheduled'
-       WHEN (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_active
-             WHERE kind = :kind AND active_user = :user_id LIMIT :window)) < :window THEN 'available'
-       ELSE 'blocked' END,
-  :lane, :now, :run_at, :payload, :max_failures, :idempotency_key, :request_hash, :retry_of, :now)
+VALUES (:id, :user_id, :active_user, :kind, :state, :lane, :now, :run_at, :payload, :max_failures,
+        :idempotency_key, :request_hash, :retry_of, :now)
 RETURNING *;
 
 -- name: get
@@ -39,7 +40,7 @@ RETURNING *;
 
 -- name: promote
 -- Let a user's oldest blocked jobs into the room that the window has; nothing is counted where none waits.
-UPDATE jobs SET state = 'available', ord = :now
+UPDATE jobs SET state = 'available', active_user = user_id, ord = :now
 WHERE state = 'blocked' AND id IN (
   SELECT id FROM jobs INDEXED BY jobs_blocked
   WHERE state = 'blocked' AND kind = :kind AND user_id = :user_id ORDER BY lane, ord
@@ -69,11 +70,8 @@ WHERE state = 'scheduled' AND run_at <= :now ORDER BY run_at LIMIT :limit;
 
 -- name: admit
 -- Let a scheduled job into its user's window, or wait for room in it.
-UPDATE jobs SET ord = :ord, run_at = NULL,
-  state = CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_active
-    WHERE kind = :kind AND active_user = :user_id LIMIT :window)) < :window
-    THEN 'available' ELSE 'blocked' END
-WHERE id = :id AND state = 'scheduled' RETURNING state;
+UPDATE jobs SET state = :state, active_user = :active_user, ord = :ord, run_at = NULL
+WHERE id = :id AND state = 'scheduled';
 
 -- name: next_due
 -- When the next scheduled job is due.
@@ -81,7 +79,8 @@ SELECT min(run_at) AS run_at FROM jobs INDEXED BY jobs_scheduled WHERE state = '
 
 -- name: cancel_waiting
 -- End a job that waits.
-UPDATE jobs SET state = 'cancelled', finished_at = :now, run_at = NULL, cancel_requested = 1
+UPDATE jobs SET state = 'cancelled', active_user = NULL, finished_at = :now, run_at = NULL,
+  cancel_requested = 1
 WHERE id = :id AND state IN ('scheduled', 'blocked', 'available') RETURNING *;
 
 -- name: cancel_running
@@ -100,19 +99,20 @@ WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'ru
 
 -- name: finish
 -- End a run with its result.
-UPDATE jobs SET state = 'succeeded', result = :result, error = NULL, worker_id = NULL, finished_at = :now
+UPDATE jobs SET state = 'succeeded', active_user = NULL, result = :result, error = NULL, worker_id = NULL,
+  finished_at = :now
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
 
 -- name: end
 -- End a run, and the job, without a result.
-UPDATE jobs SET state = :state, error = :error, failures = failures + :spent, worker_id = NULL,
-  finished_at = :now
+UPDATE jobs SET state = :state, active_user = NULL, error = :error, failures = failures + :spent,
+  worker_id = NULL, finished_at = :now
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
 
 -- name: reschedule
 -- End a run without a result and try again later.
-UPDATE jobs SET state = 'scheduled', error = :error, failures = failures + 1, worker_id = NULL,
-  run_at = :run_at
+UPDATE jobs SET state = 'scheduled', active_user = NULL, error = :error, failures = failures + 1,
+  worker_id = NULL, run_at = :run_at
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
 
 -- name: release

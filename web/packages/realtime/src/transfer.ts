@@ -85,7 +85,7 @@ function contentTypeOf(file: File): string {
 }
 
 function measure(file: File, loaded: number): Pick<UploadEntry, 'loaded' | 'progress'> {
-  return { loaded, progress: Math.min(100, Math.floor((loaded / (file.size || 1)) * 100)) };
+  return { loaded, progress: Math.min(99, Math.floor((loaded / (file.size || 1)) * 100)) };
 }
 
 function isExpired(ticket: UploadTicket | undefined): boolean {

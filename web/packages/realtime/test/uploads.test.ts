@@ -283,3 +283,16 @@ test('reset clears what has ended and leaves what runs', async () => {
   uploads.reset();
   expect(uploads.get().uploads.map((entry) => entry.file.name)).toEqual(['second.png']);
 });
+
+test('a file that failed does not hold the progress of the others back', async () => {
+  const { uploads, begun, send } = setUp();
+  const all = uploads.uploadMany([fileOf('a.png'), fileOf('b.png')]);
+  await begun(2);
+  send(0).fail(new ServiceError('The connection to storage broke.', { code: 'network' }));
+  await vi.waitFor(() => expect(uploads.get().error).not.toBeNull());
+  send(1).onProgress(500);
+  expect(uploads.get().progress).toBe(50);
+  send(1).finish();
+  await all;
+  expect(uploads.get().progress).toBe(100);
+});

@@ -1,6 +1,7 @@
 -- Times are microseconds since the Unix epoch. `attempt` counts claims and, with worker_id, is the
 -- fence; `failures` counts attempts that were spent. The CHECKs hold what each state means.
--- `active_user` makes a user's jobs in play countable in an index that a claim does not have to rewrite.
+-- `active_user` (the user, while available or running) makes a user's jobs in play countable in an
+-- index alone, one that a claim does not have to rewrite.
 CREATE TABLE jobs (
   id TEXT NOT NULL PRIMARY KEY,
   user_id TEXT NOT NULL,
@@ -27,7 +28,8 @@ CREATE TABLE jobs (
   created_at INTEGER NOT NULL,
   started_at INTEGER,
   finished_at INTEGER,
-  active_user TEXT GENERATED ALWAYS AS (CASE WHEN state IN ('available', 'running') THEN user_id END) STORED,
+  active_user TEXT,
+  CHECK (active_user IS CASE WHEN state IN ('available', 'running') THEN user_id END),
   CHECK ((state = 'running') = (worker_id IS NOT NULL)),
   CHECK ((state = 'scheduled') = (run_at IS NOT NULL)),
   CHECK ((state IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),

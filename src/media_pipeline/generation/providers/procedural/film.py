@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,9 @@ class Film:
         self._size, self._count, self._fps = (width, height), count, fps
         self.data = b""
 
-    def frames(self, make: Callable[[int, int], Painting], rng: np.random.Generator) -> Iterator[Planes]:
+    def frames(
+        self, make: Callable[[int, int], Painting], rng: np.random.Generator
+    ) -> Generator[Planes, None, None]:
         """Paint and encode every frame, giving each back once it is encoded; the last joins the first.
 
         `make` gets the size to paint in. The muxer moves the index to the front by opening its file a

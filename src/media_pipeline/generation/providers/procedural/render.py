@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Final
 
 from media_pipeline.generation.providers.procedural import theme
@@ -18,8 +19,8 @@ _STEPS_A_PREVIEW: Final = 4
 _FRAMES_A_PREVIEW: Final = 12
 
 
-def render(order: Order) -> Iterator[Message]:
-    """Do the work of `order`; abandoning the iterator abandons the work. Ends with `Finished`.
+def render(order: Order) -> Generator[Message, None, None]:
+    """Do the work of `order`; closing the generator ends the work. Ends with `Finished`.
 
     The same order gives the same bytes wherever the same builds of numpy, Pillow and x264 run.
     """
@@ -38,7 +39,7 @@ def painting(read: Theme, width: int, height: int) -> Painting:
             return Landscape(read, width, height)
 
 
-def _picture(order: Order, read: Theme) -> Iterator[Message]:
+def _picture(order: Order, read: Theme) -> Generator[Message, None, None]:
     work = painting(read, order.width, order.height)
     total = work.steps + 1  # the last step is grain and encoding
     for done, _ in enumerate(work.paint(), 1):
@@ -50,11 +51,12 @@ def _picture(order: Order, read: Theme) -> Iterator[Message]:
     yield Finished(data)
 
 
-def _film(order: Order, read: Theme) -> Iterator[Message]:
+def _film(order: Order, read: Theme) -> Generator[Message, None, None]:
     film = Film(width=order.width, height=order.height, count=order.frames, fps=order.fps)
     frames = film.frames(lambda width, height: painting(read, width, height), read.rng("grain"))
-    for done, canvas in enumerate(frames, 1):
-        yield Step(done, order.frames)
-        if done % _FRAMES_A_PREVIEW == 1:
-            yield Partial(to_preview(canvas))
+    with closing(frames):
+        for done, canvas in enumerate(frames, 1):
+            yield Step(done, order.frames)
+            if done % _FRAMES_A_PREVIEW == 1:
+                yield Partial(to_preview(canvas))
     yield Finished(film.data)

@@ -11,10 +11,18 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import BinaryIO, Final, NoReturn
 
 from media_pipeline.generation.providers.procedural.render import render
-from media_pipeline.generation.providers.procedural.wire import PREFIX, Failed, Order, pack, unpack_order
+from media_pipeline.generation.providers.procedural.wire import (
+    PREFIX,
+    Failed,
+    Message,
+    Order,
+    pack,
+    unpack_order,
+)
 
 _NICE: Final = 5
 """The service answers first; the picture may take a little longer."""
@@ -35,9 +43,16 @@ def main() -> None:
 
 def _serve(order: Order, outbox: BinaryIO) -> None:
     try:
-        outbox.writelines(pack(message) for message in render(order))
+        with closing(render(order)) as messages:
+            for message in messages:
+                _say(message, outbox)
     except (ArithmeticError, LookupError, MemoryError, RuntimeError, ValueError) as error:
-        outbox.write(pack(Failed(f"The picture could not be drawn: {type(error).__name__}.")))
+        _say(Failed(f"The picture could not be drawn: {type(error).__name__}."), outbox)
+
+
+def _say(message: Message, outbox: BinaryIO) -> None:
+    outbox.write(pack(message))
+    outbox.flush()
 
 
 def _orders(inbox: BinaryIO) -> Iterator[Order]:
@@ -47,7 +62,7 @@ def _orders(inbox: BinaryIO) -> Iterator[Order]:
 
 def _private_stdout() -> BinaryIO:
     """Keep the pipe for messages alone: whatever a library prints goes to standard error."""
-    pipe = os.fdopen(os.dup(1), "wb", buffering=0)
+    pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return pipe
 

@@ -1,0 +1,259 @@
+"""Providers that fail in every way, and what their users see of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import pytest
+
+from media_pipeline.generation.provider import (
+    Advanced,
+    ErrorCode,
+    GenerationRequest,
+    ModelInfo,
+    Output,
+    Preview,
+    ProviderEvent,
+    Queued,
+    Running,
+    Submitted,
+    Submitting,
+)
+from media_pipeline.media.inspect import inspect
+from tests.integration.program import (
+    Api,
+    LeapingClock,
+    Scripted,
+    Wire,
+    failing,
+    output,
+    picture,
+    running,
+)
+from tests.integration.program import Running as Service
+
+GOOD = [output()]
+
+
+def errors(job: Wire) -> list[str | None]:
+    return [attempt["error"] for attempt in job["attempts"]]
+
+
+async def generated(service: Service, **body: object) -> tuple[Api, Wire]:
+    """Generate one image as ann and return her and the ended job."""
+    api = service.user("ann")
+    job_id = await api.generate(**body)
+    await api.end(job_id)
+    return api, await api.job(job_id)
+
+
+async def is_whole(service: Service, api: Api, job: Wire) -> bool:
+    """Check that a succeeded job has one row for each result, and each row exactly its bytes."""
+    items = job["result"]["items"]
+    listed = await api.items()
+    assert sorted(item["path"] for item in listed) == sorted(item["path"] for item in items)
+    for item in listed:
+        data = (await api.http.get(item["url"])).content
+        assert len(data) == item["size"]
+        assert inspect(data, "image").width == item["width"]
+    kept = [path for path in await service.objects(api) if path.startswith("media/")]
+    assert sorted(kept) == sorted(item["path"] for item in items)
+    return True
+
+
+@pytest.mark.parametrize("reason", [ErrorCode.AUTH, ErrorCode.QUOTA, ErrorCode.GONE, ErrorCode.UNSUPPORTED])
+async def test_the_next_provider_takes_over(reason: ErrorCode) -> None:
+    """A provider that cannot serve us is left at once for the next; `attempts` shows both."""
+    first, second = Scripted("one", [[failing(reason)]]), Scripted("two", [GOOD])
+    async with running(providers=[first, second]) as service:
+        api, job = await generated(service)
+        assert job["state"] == "succeeded"
+        assert job["result"]["provider"] == "two"
+        assert [(each["number"], each["provider"]) for each in job["attempts"]] == [(1, "one"), (2, "two")]
+        assert errors(job) == [f"It failed: {reason}.", None]
+        assert first.calls == 1
+        assert await is_whole(service, api, job)
+
+
+@pytest.mark.parametrize("reason", [ErrorCode.POLICY_INPUT, ErrorCode.POLICY_OUTPUT, ErrorCode.INVALID_REQUEST])
+async def test_a_refusal_of_the_content_is_final(reason: ErrorCode) -> None:
+    """What was refused for its content is asked once, of nobody else, and says so."""
+    first, second = Scripted("one", [[failing(reason)]]), Scripted("two", [GOOD])
+    async with running(providers=[first, second]) as service:
+        api, job = await generated(service)
+        assert job["error"] == {"error": f"It failed: {reason}.", "code": reason, "retryable": False}
+        end = await api.end(job["jobId"])
+        assert (end.name, end.data) == ("generation_failed", {"jobId": job["jobId"], **job["error"]})
+        assert (first.calls, second.calls) == (1, 0)
+        assert await service.objects(api) == []
+
+
+async def test_a_passing_failure_is_tried_again() -> None:
+    """An overloaded provider is asked again, and the second answer is the result."""
+    provider = Scripted(scripts=[[failing(ErrorCode.OVERLOADED)], GOOD])
+    async with running(providers=[provider]) as service:
+        api, job = await generated(service)
+        assert errors(job) == ["It failed: overloaded.", None]
+        assert await is_whole(service, api, job)
+
+
+async def test_a_run_that_failed_is_run_again_later() -> None:
+    """When a run's attempts are used up the job waits and runs again; its progress and start are told anew."""
+    clock = LeapingClock()
+    provider = Scripted(scripts=[[failing(ErrorCode.OVERLOADED)]] * 3 + [GOOD])
+    async with running(providers=[provider], clock=clock) as service:
+        api = service.user("ann")
+        async with api.events() as stream:
+            job_id = await api.generate()
+            ended = asyncio.create_task(stream.until("generation_complete"))
+            while not ended.done():  # back-offs of half a second, of seconds: none is waited for
+                clock.leap(1)
+                service.program.doorbell.ring("schedule")
+                await api.job(job_id)
+        names = [frame.name for frame in await ended]
+        assert names.count("generation_started") == 2
+        job = await api.job(job_id)
+        assert len(errors(job)) == 4
+        assert await is_whole(service, api, job)
+
+
+async def test_a_failure_without_end_ends_the_job() -> None:
+    """A provider that never serves fails its job after a bounded number of runs, as retryable."""
+    clock = LeapingClock()
+    provider = Scripted(scripts=[[failing(ErrorCode.OVERLOADED)]])
+    async with running(providers=[provider], clock=clock) as service:
+        api = service.user("ann")
+        job_id = await api.generate()
+        ended = asyncio.create_task(api.end(job_id))
+        while not ended.done():
+            clock.leap(10)
+            service.program.doorbell.ring("schedule")
+            await api.job(job_id)
+        assert (await ended).data["code"] == "overloaded"
+        assert (await api.job(job_id))["error"]["retryable"] is True
+        assert provider.calls == 15
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param([RuntimeError("bug")], id="raises what it should not"),
+        pytest.param([Output(index=0, content_type="image/png", data=b"no picture")], id="not a picture"),
+        pytest.param([Output(index=0, content_type="image/png")], id="no bytes"),
+        pytest.param([Output(index=5, content_type="image/png", data=picture())], id="an index not asked for"),
+        pytest.param([], id="nothing"),
+    ],
+)
+async def test_nonsense_never_becomes_a_result(script: list[ProviderEvent | Exception]) -> None:
+    """A provider that breaks its promise leaves no object, and a later answer is taken."""
+    clock = LeapingClock()
+    async with running(providers=[Scripted(scripts=[script, GOOD])], clock=clock) as service:
+        api = service.user("ann")
+        job_id = await api.generate()
+        ended = asyncio.create_task(api.end(job_id))
+        while not ended.done():
+            clock.leap(1)
+            service.program.doorbell.ring("schedule")
+            await api.job(job_id)
+        assert (await ended).name == "generation_complete"
+        assert await is_whole(service, api, await api.job(job_id))
+
+
+async def test_a_failure_after_a_result_keeps_only_the_last() -> None:
+    """Bytes of an attempt that failed later are overwritten by the one that succeeded."""
+    broken = [output(0), failing(ErrorCode.OVERLOADED)]
+    provider = Scripted(scripts=[broken, broken, [output(0), output(1)]])
+    async with running(providers=[provider]) as service:
+        api, job = await generated(service, n=2)
+        assert len(job["result"]["items"]) == 2
+        assert await is_whole(service, api, job)
+
+
+async def test_a_worker_thought_dead_persists_nothing_late() -> None:
+    """While a run stands still its lease ends and another run finishes; the result stays the other's."""
+    clock, go = LeapingClock(), asyncio.Event()
+    provider = Scripted(scripts=[[go, output()], GOOD])
+    async with running(providers=[provider], clock=clock) as service:
+        api = service.user("ann")
+        job_id = await api.generate()
+        await provider.began.wait()
+        clock.leap(31)
+        service.program.doorbell.ring("schedule")
+        first = await api.end(job_id)
+        go.set()
+        job = await api.job(job_id)
+        assert job["result"] == first.data["result"]
+        assert await is_whole(service, api, job)
+        history = [frame.name for frame in await api.history(job_id)]
+        assert history == ["job_queued", "generation_started", "generation_complete"]
+
+
+async def test_what_the_provider_says_is_what_is_told() -> None:
+    """Where no number is known `progress` is null and the message says what is; a number comes with its unit."""
+    parts = [Queued(3), Running(), Advanced(2, 8, "step"), Advanced(8, 8, "step"), output()]
+    gates = [asyncio.Event() for _ in parts]
+    script = [item for pair in zip(parts, gates, strict=True) for item in pair]
+    async with running(providers=[Scripted(scripts=[script])]) as service:
+        api = service.user("ann")
+        async with api.events() as stream:
+            await api.generate()
+            told = []
+            for gate in gates:
+                frame = (await stream.until("generation_progress"))[-1]
+                told.append((frame.data["progress"], frame.data["message"]))
+                gate.set()
+            await stream.until("generation_complete")
+    assert told == [
+        (None, "queued at provider, position 3"),
+        (None, "provider is working"),
+        (25.0, "step 2 of 8"),
+        (99.0, "step 8 of 8"),
+        (99.0, "stored"),
+    ]
+
+
+async def test_a_taken_job_is_never_asked_for_twice() -> None:
+    """A submit whose fate is unknown is not repeated, here or elsewhere: it may have cost money."""
+    first = Scripted("one", [[Submitting(), failing(ErrorCode.TIMEOUT)]])
+    second = Scripted("two", [GOOD])
+    async with running(providers=[first, second]) as service:
+        _, job = await generated(service)
+        assert (job["state"], job["error"]["code"]) == ("failed", "submitted_unknown")
+        assert (first.calls, second.calls) == (1, 0)
+
+
+async def test_a_taken_job_is_found_again() -> None:
+    """A job that a provider took is followed by its handle when the connection breaks."""
+    taken = [Submitting(), Submitted({"id": "42"}), failing(ErrorCode.NETWORK)]
+    provider = Scripted(scripts=[taken, GOOD])
+    async with running(providers=[provider]) as service:
+        api, job = await generated(service)
+        assert errors(job) == [None]
+        assert await is_whole(service, api, job)
+
+
+@dataclass
+class Restless(Scripted):
+    """Gives other bytes on every call, with previews, and fails at another place each time."""
+
+    async def _play(self, script: object) -> AsyncGenerator[ProviderEvent, None]:
+        turn = self.calls
+        yield Preview(0, picture(kind="WEBP"), "image/webp")
+        for index in range(2):
+            if turn == index + 1:
+                raise failing(ErrorCode.PROVIDER)
+            yield output(index)
+
+    def generate(self, request: GenerationRequest, model: ModelInfo) -> AsyncGenerator[ProviderEvent, None]:
+        self.calls += 1
+        return self._play(())
+
+
+async def test_other_bytes_on_every_call_give_one_result() -> None:
+    """However often a provider is asked, exactly one result is persisted, and its rows are its objects."""
+    async with running(providers=[Restless()]) as service:
+        api, job = await generated(service, n=2)
+        assert [attempt["error"] is None for attempt in job["attempts"]] == [False, False, True]
+        assert await is_whole(service, api, job)
