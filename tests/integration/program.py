@@ -34,7 +34,7 @@ from media_pipeline.ids import UserId
 from media_pipeline.server import Server
 from media_pipeline.settings import read_settings
 
-DEADLINE = 20.0
+DEADLINE = 10.0
 """Seconds after which a test stops waiting for what should have come."""
 
 TERMINAL = {
@@ -271,12 +271,17 @@ Script = Sequence[ProviderEvent | Exception | asyncio.Event]
 
 @dataclass
 class Scripted:
-    """A provider whose n-th call plays the n-th script, the last one for ever; an event is waited for."""
+    """A provider whose n-th call plays the n-th script, the last one for ever; an event is waited for.
+
+    A stubborn one goes on waiting when it is cancelled. `over` gets an entry when a call has ended.
+    """
 
     name: str = "one"
     scripts: Sequence[Script] = ()
+    stubborn: bool = False
     calls: int = 0
     began: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
 
     async def models(self) -> Sequence[ModelInfo]:
         return [
@@ -299,13 +304,24 @@ class Scripted:
 
     async def _play(self, script: Script) -> AsyncGenerator[ProviderEvent, None]:
         self.began.set()
-        for part in script:
-            if isinstance(part, asyncio.Event):
-                await part.wait()
-            elif isinstance(part, Exception):
-                raise part
-            else:
-                yield part
+        try:
+            for part in script:
+                if isinstance(part, asyncio.Event):
+                    await self._wait(part)
+                elif isinstance(part, Exception):
+                    raise part
+                else:
+                    yield part
+        finally:
+            self.over.put_nowait(None)
+
+    async def _wait(self, event: asyncio.Event) -> None:
+        try:
+            await event.wait()
+        except asyncio.CancelledError:
+            if not self.stubborn:
+                raise
+            await event.wait()
 
 
 def picture(*, side: int = 64, kind: str = "PNG") -> bytes:

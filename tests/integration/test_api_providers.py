@@ -172,17 +172,19 @@ async def test_a_failure_after_a_result_keeps_only_the_last() -> None:
 
 
 async def test_a_worker_thought_dead_persists_nothing_late() -> None:
-    """While a run stands still its lease ends and another run finishes; the result stays the other's."""
-    clock, go = LeapingClock(), asyncio.Event()
-    provider = Scripted(scripts=[[go, output()], GOOD])
-    async with running(providers=[provider], clock=clock) as service:
+    """A run that goes on after its lease was given away writes nothing: the other run's result stays."""
+    go = asyncio.Event()
+    provider = Scripted(scripts=[[go, output()], GOOD], stubborn=True)
+    async with running(providers=[provider]) as service:
         api = service.user("ann")
         job_id = await api.generate()
         await provider.began.wait()
-        clock.leap(31)
+        await service.program.queue.retire(service.program.worker.id)
         service.program.doorbell.ring("schedule")
         first = await api.end(job_id)
+        await provider.over.get()
         go.set()
+        await provider.over.get()
         job = await api.job(job_id)
         assert job["result"] == first.data["result"]
         assert await is_whole(service, api, job)

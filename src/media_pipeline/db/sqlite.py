@@ -36,6 +36,7 @@ class _Order(Generic[T]):
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[T]
     writes: bool
+    durable: bool
     value: T | None = None
     error: BaseException | None = None
 
@@ -66,13 +67,17 @@ class SqliteDatabase:
             await self.aclose()
             raise
 
-    async def transact(self, work: Work[T]) -> T:
-        """Run `work` in a transaction of its own inside the group's commit; return its value."""
-        return await self._writer.submit(work, writes=True)
+    async def transact(self, work: Work[T], *, durable: bool = True) -> T:
+        """Run `work` in a transaction of its own inside the group's commit; return its value.
+
+        A write that is not `durable` does not wait for the disk: it survives the process, and is on
+        disk with the next write that is; a power failure before that undoes it.
+        """
+        return await self._writer.submit(work, writes=True, durable=durable)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` that only reads."""
-        return await self._reader.submit(work, writes=False)
+        return await self._reader.submit(work, writes=False, durable=False)
 
     async def fetch(self, statement: Statement, params: Params) -> list[Row]:
         return await self.read(lambda conn: _rows(conn, statement, params))
@@ -142,12 +147,12 @@ class _Thread:
             self._orders.put(None)
             await asyncio.to_thread(thread.join)
 
-    async def submit(self, work: Work[T], *, writes: bool) -> T:
+    async def submit(self, work: Work[T], *, writes: bool, durable: bool) -> T:
         if self._thread is None:
             raise DatabaseUnavailable("The database is closed.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        order = _Order(work, loop, future, writes)
+        order = _Order(work, loop, future, writes, durable)
         self._orders.put(cast("_Order[object]", order))
         return await future
 
@@ -161,7 +166,9 @@ class _Thread:
             return
         loop.call_soon_threadsafe(started.set_result, None)
         with contextlib.closing(conn):
+            synced = True
             while (group := self._next_group()) is not None:
+                synced = _set_sync(conn, group, synced=synced)
                 _run_group(conn, group)
                 _resolve(group)
 
@@ -178,6 +185,14 @@ class _Thread:
                     break
                 group.append(order)
         return group
+
+
+def _set_sync(conn: Connection, group: Sequence[_Order[object]], *, synced: bool) -> bool:
+    """Let the commit of `group` wait for the disk if any of its orders must; tell whether it will."""
+    wanted = any(order.durable for order in group) or not any(order.writes for order in group)
+    if wanted is not synced:
+        conn.execute(f"PRAGMA synchronous={'FULL' if wanted else 'NORMAL'}")
+    return wanted
 
 
 def _run_group(conn: Connection, group: Sequence[_Order[object]]) -> None:

@@ -73,14 +73,17 @@ class SqliteQueue:
         return job
 
     async def claim(self, worker_id: WorkerId, free: Mapping[str, int], *, limit: int) -> list[Job]:
-        return await self._db.transact(lambda conn: self._moves.claim(conn, worker_id, free, limit))
+        return await self._db.transact(
+            lambda conn: self._moves.claim(conn, worker_id, free, limit),
+            durable=False,  # a claim that a power failure undoes was the claim of a dead worker
+        )
 
     async def register(self, worker_id: WorkerId, *, lease_seconds: float) -> None:
         await self._write("register", {"id": worker_id, "lease_until": self._after(lease_seconds)})
 
     async def beat(self, worker_id: WorkerId, *, lease_seconds: float) -> Beat:
         until = self._after(lease_seconds)
-        return await self._db.transact(lambda conn: self._moves.beat(conn, worker_id, until))
+        return await self._db.transact(lambda conn: self._moves.beat(conn, worker_id, until), durable=False)
 
     async def record(self, fence: Fence, attempts: Sequence[Attempt]) -> None:
         await self._db.transact(lambda conn: self._moves.record(conn, fence, attempts))
