@@ -1,6 +1,7 @@
 """SQLite, embedded: one writer thread that commits whatever waits as one group.
 
-Guarantees: a write is on disk (WAL, synchronous=FULL) before its call returns; writes of one group
+Guarantees: a write is on disk (WAL, synchronous=FULL) before its call returns, unless its caller
+said that it may be lost with the machine's power; writes of one group
 succeed or fail each for itself, and nobody sees one before all are committed. Not offered: a second
 process on the same file; opening takes an exclusive lock so that this is an error, not a corruption.
 """
@@ -166,9 +167,7 @@ class _Thread:
             return
         loop.call_soon_threadsafe(started.set_result, None)
         with contextlib.closing(conn):
-            synced = True
             while (group := self._next_group()) is not None:
-                synced = _set_sync(conn, group, synced=synced)
                 _run_group(conn, group)
                 _resolve(group)
 
@@ -187,18 +186,12 @@ class _Thread:
         return group
 
 
-def _set_sync(conn: Connection, group: Sequence[_Order[object]], *, synced: bool) -> bool:
-    """Let the commit of `group` wait for the disk if any of its orders must; tell whether it will."""
-    wanted = any(order.durable for order in group) or not any(order.writes for order in group)
-    if wanted is not synced:
-        conn.execute(f"PRAGMA synchronous={'FULL' if wanted else 'NORMAL'}")
-    return wanted
-
-
 def _run_group(conn: Connection, group: Sequence[_Order[object]]) -> None:
     transaction = any(order.writes for order in group)
     try:
         if transaction:
+            durable = any(order.durable for order in group)
+            conn.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
             conn.execute("BEGIN IMMEDIATE")
         for order in group:
             _run_order(conn, order)

@@ -108,6 +108,25 @@ async def test_waiting_writes_share_a_commit(database: SqliteDatabase) -> None:
     assert await names(database) == [f"{n}" for n in range(50)]
 
 
+async def test_only_a_write_that_may_be_lost_skips_the_disk(database: SqliteDatabase) -> None:
+    """A commit waits for the disk (FULL, 2) unless every write in it said that it need not (NORMAL, 1)."""
+
+    def level(conn: Connection) -> int:
+        return int(conn.execute("PRAGMA synchronous").fetchone()["synchronous"])
+
+    assert await database.transact(level) == 2
+    assert await database.transact(level, durable=False) == 1
+    assert await database.transact(level) == 2
+    go_on = threading.Event()
+    held = asyncio.create_task(database.transact(lambda _conn: go_on.wait(10), durable=False))
+    await asyncio.sleep(0)
+    mixed = [asyncio.create_task(database.transact(level, durable=durable)) for durable in (False, True)]
+    await asyncio.sleep(0)
+    go_on.set()
+    await held
+    assert 2 in await asyncio.gather(*mixed)
+
+
 async def test_a_failed_commit_is_told_to_all_of_its_group(tmp_path: Path) -> None:
     """When the disk is full whoever is told so left nothing behind, and the next write works."""
     database = SqliteDatabase(tmp_path / "test.db")
