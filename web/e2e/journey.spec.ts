@@ -200,6 +200,7 @@ test('without a token of its own the page asks for one, and works with it', asyn
   await page.getByLabel('Bearer token').fill('wrong');
   await page.getByRole('button', { name: 'Continue' }).click();
   await expect(page.getByText('no longer accepts this token')).toBeVisible();
+  await expect(page.getByText('Nothing here yet')).toHaveCount(0);
   await page.getByRole('textbox', { name: 'Prompt' }).fill('kept while signing in');
   await page.getByLabel('Bearer token').fill(token);
   await page.getByRole('button', { name: 'Continue' }).click();

@@ -11,6 +11,7 @@ import { findChromium } from './chromium.mjs';
 const web = fileURLToPath(new URL('..', import.meta.url));
 const program = process.env.MEDIA_PIPELINE ?? join(web, '..', '.venv', 'bin', 'media-pipeline');
 const READY_WITHIN = 60_000;
+let stopping = false;
 
 process.exitCode = findChromium() ? await run() : refuse();
 
@@ -35,14 +36,20 @@ async function run() {
 }
 
 function start(port, state) {
-  return spawn(program, ['dev'], {
+  const service = spawn(program, ['dev'], {
     env: { ...process.env, PORT: String(port), HOME: state, XDG_STATE_HOME: state },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
+  service.once('exit', (code, signal) => {
+    if (!stopping)
+      console.error(`The program ended in the middle of the journey: ${signal ?? code}.`);
+  });
+  return service;
 }
 
 async function stop(service) {
-  if (service.exitCode !== null) return;
+  stopping = true;
+  if (service.exitCode !== null || service.signalCode !== null) return;
   service.kill('SIGTERM');
   const timer = setTimeout(() => service.kill('SIGKILL'), 15_000);
   await once(service, 'exit');

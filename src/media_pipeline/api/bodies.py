@@ -34,8 +34,11 @@ def _is_text(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_is_text)]
-Prompt = Annotated[Text, Field(min_length=1, max_length=MAX_PROMPT, examples=["a lighthouse at dawn"])]
+Prompt = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_PROMPT, examples=["a lighthouse at dawn"]),
+    AfterValidator(_is_text),
+]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE, description="pixels")]
 Ratio = Annotated[str, Field(pattern=r"^[1-9]\d?:[1-9]\d?$", examples=["16:9"])]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -80,7 +83,7 @@ class GenerateImage(_Generate):
     """Ask for one or more images."""
 
     n: int = Field(1, ge=1, le=8, description="how many images")
-    negative_prompt: Annotated[Text, Field(max_length=MAX_PROMPT)] | None = None
+    negative_prompt: Prompt | None = None
     images: list[ImageInput] = Field(default_factory=list, max_length=8)
 
 

@@ -1,5 +1,6 @@
 import { type ServiceOptions, useGenerate } from '@project/realtime';
 import { type Draft, PromptComposer } from '@project/ui';
+import { visible } from './errors.js';
 import { useModels } from './useModels.js';
 
 export interface Seed {
@@ -18,11 +19,11 @@ export function Create({ service, seed }: { service: ServiceOptions; seed: Seed 
         models={models}
         initial={seed.draft}
         isSubmitting={isSubmitting}
-        error={error ?? modelsError}
+        error={visible(error ?? modelsError)}
         // The refusal is shown by `error`; the card of an accepted job appears by itself.
         onSubmit={(kind, request) => void generate(kind, request).catch(() => undefined)}
       />
-      {modelsError && (
+      {visible(modelsError) && (
         <button type="button" className="pu-button" data-look="quiet" onClick={refetch}>
           Ask again what can be made
         </button>

@@ -11,7 +11,7 @@ interface GateProps {
 export function Gate({ message, onToken, onRetry }: GateProps) {
   return (
     <main className="gate">
-      <div className="gate-panel">
+      <div className="gate-panel pu">
         <Wordmark />
         {message && <p role="alert">{message}</p>}
         {onToken && (

@@ -7,6 +7,7 @@ import {
 import { MediaLibrary, MediaUploader } from '@project/ui';
 import { useDeferredValue, useState } from 'react';
 import { Examples } from './Examples.js';
+import { visible } from './errors.js';
 
 interface ShelfProps {
   service: ServiceOptions;
@@ -32,6 +33,9 @@ export function Shelf({ service, onExample, onProblem }: ShelfProps) {
   const { upload, isUploading, progress, uploads, remove } = useMediaUpload(service);
   const rejected = uploads.filter(({ error }) => error?.step === 'ingest');
   const narrowed = kind !== undefined || q !== '';
+  const signedOut = library.error !== null && visible(library.error) === null;
+  const vacant = narrowed ? 'Nothing matches.' : <Examples onChoose={onExample} />;
+  const empty = signedOut ? 'Your library appears here once a token is accepted.' : vacant;
   return (
     <section aria-label="Library" className="shelf">
       <div className="shelf-head">
@@ -78,13 +82,13 @@ export function Shelf({ service, onExample, onProblem }: ShelfProps) {
       <MediaLibrary
         items={library.items}
         loading={library.isLoading}
-        error={library.error}
+        error={visible(library.error)}
         onRetry={() => void library.refetch()}
         hasMore={library.hasMore}
         loadingMore={library.isLoadingMore}
         onLoadMore={() => void library.loadMore()}
         onDelete={(path) => void library.remove(path).catch(onProblem)}
-        emptyState={narrowed ? 'Nothing matches.' : <Examples onChoose={onExample} />}
+        emptyState={empty}
       />
     </section>
   );

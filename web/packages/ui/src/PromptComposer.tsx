@@ -35,9 +35,10 @@ export function PromptComposer({
   placeholder = 'Describe a picture or a short video',
   className = '',
 }: PromptComposerProps) {
-  const [draft, setDraft] = useState<Draft>({ ...EMPTY_DRAFT, ...initial });
+  const [written, setDraft] = useState<Draft>({ ...EMPTY_DRAFT, ...initial });
   const errorId = useId();
   const change = (part: Partial<Draft>) => setDraft((known) => ({ ...known, ...part }));
+  const draft = { ...written, kind: offered(models, written.kind) };
   const option = choose(models, draft);
   const ready = draft.prompt.trim() !== '' && option !== undefined && !isSubmitting;
 
@@ -95,6 +96,7 @@ function KindSwitch(props: {
   const kinds = (['image', 'video'] as const).filter((kind) =>
     props.models.some((model) => model.kind === kind),
   );
+  if (kinds.length < 2) return null;
   return (
     <fieldset className="pu-segments">
       <legend className="pu-sr">Kind</legend>
@@ -211,6 +213,11 @@ function SeedField({ value, onChange }: { value: string; onChange: (value: strin
       />
     </label>
   );
+}
+
+/** The wanted kind, or the only one there is. */
+function offered(models: readonly ModelOption[], kind: GenerationKind): GenerationKind {
+  return models.some((model) => model.kind === kind) ? kind : (models[0]?.kind ?? kind);
 }
 
 function choose(models: readonly ModelOption[], { kind, model }: Draft): ModelOption | undefined {

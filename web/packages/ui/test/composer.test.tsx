@@ -115,3 +115,9 @@ test('a request that was made can be taken up again as it was', async () => {
   await userEvent.click(screen.getByRole('button', { name: 'Generate' }));
   expect(onSubmit).toHaveBeenCalledWith('image', request);
 });
+
+test('where only videos can be made, a video is asked for', async () => {
+  const { onSubmit, prompt } = setUp({ models: models.filter(({ kind }) => kind === 'video') });
+  await userEvent.type(prompt, 'waves{Control>}{Enter}{/Control}');
+  expect(onSubmit).toHaveBeenCalledWith('video', { prompt: 'waves', provider: 'p', model: 'film' });
+});
