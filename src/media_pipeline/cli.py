@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from media_pipeline import __version__
 from media_pipeline.app import Program, build_tokens, create_app
@@ -17,7 +18,7 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
 from media_pipeline.remote import Remote
 from media_pipeline.server import serve
-from media_pipeline.settings import Settings, SettingsError, read_settings
+from media_pipeline.settings import SettingsError, read_settings
 from media_pipeline.telemetry import configure_logging
 
 FAILED, WRONG_USAGE = 1, 2
@@ -96,13 +97,14 @@ def _migrate(_: argparse.Namespace) -> int:
     settings = read_settings()
     if settings.database_path is None:
         raise SettingsError("DATABASE_URL: name a file, sqlite:///path; memory needs no migration")
-    for name in asyncio.run(_apply(settings)):
+    for name in asyncio.run(_apply(settings.database_path)):
         print(f"applied {name}")
     return 0
 
 
-async def _apply(settings: Settings) -> list[str]:
-    database = SqliteDatabase(settings.database_path)
+async def _apply(path: Path) -> list[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = SqliteDatabase(path)
     await database.open()
     try:
         return await migrate(database)

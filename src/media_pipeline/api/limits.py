@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from media_pipeline.api.problems import problem_response
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+LINGER_BYTES: Final = 8 * MAX_BODY_BYTES
 STREAMED: Final = "/storage/"
 """Bytes of media pass here; the store has its own limits."""
 
@@ -19,7 +20,7 @@ class _TooLarge(Exception):
 
 
 class BodyLimit:
-    """Answer 413 to a body over `max_bytes`, before it is read where it declares its length."""
+    """Answer 413 to a body over `max_bytes`; one that declares more than `LINGER_BYTES` is not read."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES) -> None:
         self._app = app
@@ -39,6 +40,8 @@ class BodyLimit:
             await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _declared(scope) <= LINGER_BYTES:
+            await _throw_away(receive)
         sentence = f"The body is larger than {self._max_bytes:,} bytes; send media by its upload URL."
         headers = {"Connection": "close"}
         await problem_response(413, "too_large", sentence, headers=headers)(scope, receive, send)
@@ -72,6 +75,16 @@ class _Body:
         """Pass a message on."""
         if not self.too_large:
             await self._send(message)
+
+
+async def _throw_away(receive: Receive) -> None:
+    """Read what a client is still sending: one whose connection is cut while it sends sees no answer."""
+    left = LINGER_BYTES
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 def _declared(scope: Scope) -> int:

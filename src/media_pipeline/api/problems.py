@@ -161,8 +161,7 @@ async def _on_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-    detail = error.detail if error.detail != status.phrase else f"{status.phrase}."
-    return problem_response(status, code, str(detail), headers=error.headers)
+    return problem_response(status, code, f"{str(error.detail).rstrip('.')}.", headers=error.headers)
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

@@ -1,9 +1,9 @@
 """SQLite, embedded: one writer thread that commits whatever waits as one group.
 
 Guarantees: a write is on disk (WAL, synchronous=FULL) before its call returns, unless its caller
-said that it may be lost with the machine's power; writes of one group
-succeed or fail each for itself, and nobody sees one before all are committed. Not offered: a second
-process on the same file; opening takes an exclusive lock so that this is an error, not a corruption.
+said that it may be lost with the machine's power; writes of one group succeed or fail each for
+itself, and nobody sees one before all are committed. Not offered: a second process on the same file;
+opening takes an exclusive lock so that this is an error, not a corruption.
 """
 
 from __future__ import annotations

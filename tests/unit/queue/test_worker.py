@@ -48,16 +48,20 @@ async def test_no_more_run_than_the_concurrency(stage: Stage) -> None:
 
 
 async def test_a_kind_runs_within_its_limit(stage: Stage) -> None:
-    """A kind with a limit leaves the other slots to others, however many of it wait."""
-    gate = Gate()
-    for kind in ["video"] * 5 + ["image"] * 3:
+    """A kind with a limit never runs more than that, however many of it wait and slots are free."""
+    video, image = Gate(), Gate()
+    for kind in ["video"] * 5 + ["image"]:
         await stage.ask(kind)
-    handlers = {"video": gate, "image": gate}
-    async with stage.working(handlers, settings=settings(4, video=1)):
-        await gate.started.until(4)
-        assert sorted(gate.inside) == ["image"] * 3 + ["video"]
-        gate.open.set()
-        await stage.audience.told.until(8)
+    handlers = {"video": video, "image": image}
+    async with stage.working(handlers, settings=settings(4, video=2)) as worker:
+        await video.started.until(2)
+        await image.started.until(1)
+        assert worker.busy == 3
+        image.open.set()
+        await stage.audience.told.until(1)
+        video.open.set()
+        await stage.audience.told.until(6)
+    assert video.most == 2
 
 
 async def test_a_cancel_reaches_the_handler(stage: Stage) -> None:
