@@ -32,6 +32,7 @@ from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.devsecret import derive_secret, token_secret
+from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import MediaProvider
@@ -58,6 +59,10 @@ STUDIO_FOLDERS = (
     Path(__file__).parents[2] / "web" / "apps" / "studio" / "dist",
 )
 """In the wheel, and in a checkout."""
+
+
+class PartDied(MediaPipelineError):
+    """A loop that must run as long as the program does has ended; start the program again."""
 
 
 class Program:
@@ -144,19 +149,29 @@ class Program:
         for part in (self.worker.run(), rescuer.run(), republisher.run()):
             self._tasks.append(asyncio.create_task(part))
 
+    async def part_died(self) -> None:
+        """Return when a part of the running program ends by itself, which none should."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
     async def begin_stop(self) -> None:
         """Claim nothing more and end every stream; comes before the server waits for connections."""
         self.worker.stop()
         await self.hub.aclose()
 
     async def stop(self) -> None:
-        """Drain the worker, then close what was opened, last first."""
+        """Drain the worker, then close what was opened, last first; raises what a part died of."""
         self.worker.stop()
         working, loops = self._tasks[:1], self._tasks[1:]
-        await asyncio.gather(*working, return_exceptions=True)
+        ends = await asyncio.gather(*working, return_exceptions=True)
         for loop in loops:
             loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        ends += await asyncio.gather(*loops, return_exceptions=True)
+        await self._close()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise PartDied("A part of the program died; its log says of what.") from end
+
+    async def _close(self) -> None:
         await self.hub.aclose()
         await self.bus.aclose()
         for provider in self.providers:

@@ -48,10 +48,17 @@ class Server(uvicorn.Server):
     async def run_on(self, listening: socket.socket) -> None:
         """Start the program, serve until a signal or `should_exit`, and stop the program."""
         await self._program.start()
+        watch = asyncio.create_task(self._exit_with_a_part())
         try:
             await self.serve(sockets=[listening])
         finally:
+            watch.cancel()
             await self._program.stop()
+
+    async def _exit_with_a_part(self) -> None:
+        """Half a program is worse than none: whoever supervises it starts it again whole."""
+        await self._program.part_died()
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
