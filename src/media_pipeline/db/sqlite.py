@@ -20,8 +20,8 @@ from typing import Final, Generic, TypeVar, cast
 
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable, Effect, Params, Row, Value
-from media_pipeline.db.filelock import FileLock
 from media_pipeline.db.statements import Statement
+from media_pipeline.filelock import FileLock
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -53,14 +53,13 @@ class SqliteDatabase:
         self._clock = clock or SystemClock()
         self._last_us = 0
         self._ticking = threading.Lock()
-        self._lock = None if path is None else FileLock(path)
+        self._lock = None if path is None else FileLock(path.with_name(path.name + ".lock"))
         self._writer = _Thread(self._connect, name="sqlite-writer")
         self._reader = self._writer if path is None else _Thread(self._connect, name="sqlite-reader")
 
     async def open(self) -> None:
         """Take the file and start the threads; `DatabaseUnavailable` if another process holds it."""
-        if self._lock:
-            self._lock.acquire()
+        self._take_file()
         try:
             await self._writer.start()
             await self._reader.start()
@@ -100,6 +99,17 @@ class SqliteDatabase:
         await self._reader.stop()
         if self._lock:
             self._lock.release()
+
+    def _take_file(self) -> None:
+        try:
+            if self._lock:
+                self._lock.acquire()
+        except BlockingIOError as error:
+            raise DatabaseUnavailable(
+                f"Another process uses {self._path}; a SQLite file belongs to one process."
+            ) from error
+        except OSError as error:
+            raise DatabaseUnavailable(f"SQLite cannot open {self._path}: {error.strerror}.") from error
 
     def _connect(self) -> Connection:
         conn = sqlite3.connect(self._path, isolation_level=None, cached_statements=512)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from media_pipeline.filelock import FileLock
 from media_pipeline.storage.catalog import Catalog
 from media_pipeline.storage.objectfile import OBJECT_NAMES, Draft, describe_file, file_name
 from media_pipeline.storage.store import StoreError, Version
@@ -24,7 +24,7 @@ class Folder:
         self._directory = directory
         self._objects = directory / "objects"
         self._drafts = directory / "drafts"
-        self._lock: int | None = None
+        self._lock = FileLock(directory / _LOCK_NAME)
 
     def open(self) -> Catalog:
         """Take the folder, remove what a crash left, and return what is there."""
@@ -42,9 +42,7 @@ class Folder:
 
     def close(self) -> None:
         """Let another process have the folder; twice is no error."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def draft(self, path: str, content_type: str) -> Draft:
         """Return a draft of a new version of `path`; nothing is written yet."""
@@ -60,15 +58,12 @@ class Folder:
         _sync(self._objects)
 
     def _take(self) -> None:
-        lock = os.open(self._directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock.acquire()
         except BlockingIOError as error:
-            os.close(lock)
             raise StoreError(
                 f"Another process uses {self._directory}; a storage folder belongs to one process."
             ) from error
-        self._lock = lock
 
 
 def _sync(directory: Path) -> None:
