@@ -234,7 +234,7 @@ def _routers(program: Program) -> list[APIRouter]:
         media_routes(program.library, store, program.publisher),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
-        storage_routes(store, on_progress=program.meter.note_stored, is_gone=program.uploads.is_gone),
+        storage_routes(store, on_progress=program.meter.note_stored, standing=program.uploads.standing),
         studio_routes(_studio_folder(), program.tokens if program.settings.development else None),
     ]
 

@@ -1,4 +1,4 @@
-"""A program for each module, and a user of its own for each test."""
+"""One program for all, and a user of its own for each test."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
         yield folder
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def service() -> AsyncIterator[Running]:
     """The program as it runs without any settings."""
     async with running() as program:
         yield program
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def api(service: Running) -> Api:
     """A user whom no other test knows."""
     return service.user(f"user-{uuid4().hex}")

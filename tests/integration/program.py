@@ -145,7 +145,11 @@ class Api:
         self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None
     ) -> httpx2.Response:
         """Send a request of this user, with `body` as JSON."""
-        return await self.http.request(method, path, json=body, headers={**self.headers, **(headers or {})})
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body)
+        return await self.http.request(
+            method, path, content=content, headers={**self.headers, **kind, **(headers or {})}
+        )
 
     async def get(self, path: str) -> Wire:
         """Return the JSON at `path`."""
@@ -249,7 +253,7 @@ async def running(
                 base_url=address,
                 trust_env=False,
                 timeout=DEADLINE,
-                limits=httpx2.Limits(max_connections=100),
+                limits=httpx2.Limits(max_connections=100, keepalive_expiry=2),
             ) as http:
                 yield Running(program, http, ready)
         finally:
@@ -285,7 +289,9 @@ class Scripted:
 
     async def models(self) -> Sequence[ModelInfo]:
         return [
-            ModelInfo(id="still", kind="image", label="Still", progress=ProgressKind.STEPS, n_max=8, seed=True)
+            ModelInfo(
+                id="still", kind="image", label="Still", progress=ProgressKind.STEPS, n_max=8, seed=True
+            )
         ]
 
     def generate(self, request: GenerationRequest, model: ModelInfo) -> AsyncGenerator[ProviderEvent, None]:

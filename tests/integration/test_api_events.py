@@ -9,7 +9,7 @@ import pytest
 from media_pipeline.realtime.sse import Decoder
 from tests.integration.program import TERMINAL, Api, Frame, Running, picture
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def states(frames: list[Frame]) -> list[Frame]:
@@ -68,7 +68,12 @@ async def test_an_ended_job_is_shown_to_who_comes_late(api: Api) -> None:
     live = await api.history(job_id)
     async with api.events(f"?jobId={job_id}") as stream:
         late = await stream.until("ready")
-    assert [frame.name for frame in late] == ["job_queued", "generation_started", "generation_complete", "ready"]
+    assert [frame.name for frame in late] == [
+        "job_queued",
+        "generation_started",
+        "generation_complete",
+        "ready",
+    ]
     assert late[-2].data == live[-1].data
 
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from tests.integration.program import Api, Running, Scripted, output, read_problem, running
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BODY = {"prompt": "a lighthouse", "width": 64, "height": 64}
 KEY = {"Idempotency-Key": "one"}
@@ -25,7 +25,7 @@ def go() -> asyncio.Event:
     return asyncio.Event()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def held(go: asyncio.Event) -> AsyncIterator[tuple[Running, Scripted]]:
     """A program of one slot whose provider works until `go` is set."""
     provider = Scripted(scripts=[[go, output()]])

@@ -23,8 +23,10 @@ from media_pipeline.generation.provider import (
 )
 from media_pipeline.media.inspect import inspect
 from tests.integration.program import (
+    TERMINAL,
     Api,
     LeapingClock,
+    Script,
     Scripted,
     Wire,
     failing,
@@ -77,7 +79,9 @@ async def test_the_next_provider_takes_over(reason: ErrorCode) -> None:
         assert await is_whole(service, api, job)
 
 
-@pytest.mark.parametrize("reason", [ErrorCode.POLICY_INPUT, ErrorCode.POLICY_OUTPUT, ErrorCode.INVALID_REQUEST])
+@pytest.mark.parametrize(
+    "reason", [ErrorCode.POLICY_INPUT, ErrorCode.POLICY_OUTPUT, ErrorCode.INVALID_REQUEST]
+)
 async def test_a_refusal_of_the_content_is_final(reason: ErrorCode) -> None:
     """What was refused for its content is asked once, of nobody else, and says so."""
     first, second = Scripted("one", [[failing(reason)]]), Scripted("two", [GOOD])
@@ -107,7 +111,7 @@ async def test_a_run_that_failed_is_run_again_later() -> None:
         api = service.user("ann")
         async with api.events() as stream:
             job_id = await api.generate()
-            ended = asyncio.create_task(stream.until("generation_complete"))
+            ended = asyncio.create_task(stream.until(*TERMINAL))
             while not ended.done():  # back-offs of half a second, of seconds: none is waited for
                 clock.leap(1)
                 service.program.doorbell.ring("schedule")
@@ -142,11 +146,13 @@ async def test_a_failure_without_end_ends_the_job() -> None:
         pytest.param([RuntimeError("bug")], id="raises what it should not"),
         pytest.param([Output(index=0, content_type="image/png", data=b"no picture")], id="not a picture"),
         pytest.param([Output(index=0, content_type="image/png")], id="no bytes"),
-        pytest.param([Output(index=5, content_type="image/png", data=picture())], id="an index not asked for"),
+        pytest.param(
+            [Output(index=5, content_type="image/png", data=picture())], id="an index not asked for"
+        ),
         pytest.param([], id="nothing"),
     ],
 )
-async def test_nonsense_never_becomes_a_result(script: list[ProviderEvent | Exception]) -> None:
+async def test_nonsense_never_becomes_a_result(script: Script) -> None:
     """A provider that breaks its promise leaves no object, and a later answer is taken."""
     clock = LeapingClock()
     async with running(providers=[Scripted(scripts=[script, GOOD])], clock=clock) as service:
@@ -163,7 +169,7 @@ async def test_nonsense_never_becomes_a_result(script: list[ProviderEvent | Exce
 
 async def test_a_failure_after_a_result_keeps_only_the_last() -> None:
     """Bytes of an attempt that failed later are overwritten by the one that succeeded."""
-    broken = [output(0), failing(ErrorCode.OVERLOADED)]
+    broken: Script = [output(0), failing(ErrorCode.OVERLOADED)]
     provider = Scripted(scripts=[broken, broken, [output(0), output(1)]])
     async with running(providers=[provider]) as service:
         api, job = await generated(service, n=2)
@@ -193,10 +199,18 @@ async def test_a_worker_thought_dead_persists_nothing_late() -> None:
 
 
 async def test_what_the_provider_says_is_what_is_told() -> None:
-    """Where no number is known `progress` is null and the message says what is; a number comes with its unit."""
-    parts = [Queued(3), Running(), Advanced(2, 8, "step"), Advanced(8, 8, "step"), output()]
+    """Where no number is known `progress` is null and the message says what is; a number has its unit."""
+    parts: list[ProviderEvent] = [
+        Queued(3),
+        Running(),
+        Advanced(2, 8, "step"),
+        Advanced(8, 8, "step"),
+        output(),
+    ]
     gates = [asyncio.Event() for _ in parts]
-    script = [item for pair in zip(parts, gates, strict=True) for item in pair]
+    script: list[ProviderEvent | asyncio.Event] = []
+    for part, gate in zip(parts, gates, strict=True):
+        script += [part, gate]
     async with running(providers=[Scripted(scripts=[script])]) as service:
         api = service.user("ann")
         async with api.events() as stream:
@@ -228,7 +242,7 @@ async def test_a_taken_job_is_never_asked_for_twice() -> None:
 
 async def test_a_taken_job_is_found_again() -> None:
     """A job that a provider took is followed by its handle when the connection breaks."""
-    taken = [Submitting(), Submitted({"id": "42"}), failing(ErrorCode.NETWORK)]
+    taken: Script = [Submitting(), Submitted({"id": "42"}), failing(ErrorCode.NETWORK)]
     provider = Scripted(scripts=[taken, GOOD])
     async with running(providers=[provider]) as service:
         api, job = await generated(service)

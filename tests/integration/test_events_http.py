@@ -207,7 +207,6 @@ async def test_published_events_arrive_typed_and_live(service: Service) -> None:
             "jobId": "job",
             "progress": 42.0,
             "message": "µ",
-            "reportedBy": "server",
         }
         await service.publisher.publish(ANN, DONE[2])
         done = await reader.next()

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
 
 from media_pipeline.api.problems import install_problems
-from media_pipeline.api.routes.storage import storage_routes
+from media_pipeline.api.routes.storage import Standing, storage_routes
 from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
 from media_pipeline.storage.served import ServedStore
@@ -65,10 +65,10 @@ def served(store: ServedStore, clock: FakeClock) -> Service:
     async def on_progress(path: str, loaded: int, total: int | None) -> None:
         service.progress.put_nowait((path, loaded, total))
 
-    async def is_gone(path: str) -> bool:
-        return path in service.gone
+    async def standing(path: str) -> Standing:
+        return "gone" if path in service.gone else "open"
 
-    service.app.include_router(storage_routes(store, on_progress=on_progress, is_gone=is_gone))
+    service.app.include_router(storage_routes(store, on_progress=on_progress, standing=standing))
     install_problems(service.app)
     return service
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from media_pipeline.clock import Clock
 from media_pipeline.errors import MediaPipelineError
@@ -166,10 +166,12 @@ class Uploads:
             return None
         return job if job.kind == KIND and job.payload.get("path") == path else None
 
-    async def is_gone(self, path: str) -> bool:
-        """Tell whether an upload at `path` was refused, so that its address will never answer."""
+    async def standing(self, path: str) -> Literal["open", "closed", "gone"]:
+        """Tell whether an address waits for its bytes, has had them, or will never answer again."""
         job = await self.job_of(path)
-        return job is not None and job.state in {JobState.FAILED, JobState.CANCELLED}
+        if job is None or job.state is JobState.SCHEDULED:
+            return "open"
+        return "gone" if job.state in {JobState.FAILED, JobState.CANCELLED} else "closed"
 
     async def ingest(self, run: Run) -> Outcome:
         """Turn the uploaded bytes into a library item; the handler of the kind `upload`."""

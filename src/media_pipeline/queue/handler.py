@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.queue.job import Attempt, Failure, Job
-from media_pipeline.queue.queue import Outcome, Queue, QueueError
+from media_pipeline.queue.queue import JobFailed, Outcome, Queue, QueueError
 
 _INTERNAL: Final = Failure(
     code="internal", message="Something broke on our side; it has been logged.", retryable=True
@@ -42,5 +42,6 @@ def describe_failure(error: Exception) -> Failure:
     """Turn what a handler raised into what the job's owner may read."""
     if not isinstance(error, MediaPipelineError):
         return _INTERNAL
-    code = str(getattr(error, "reason", error.code))
-    return Failure(code=code, message=str(error), retryable=error.retryable)
+    if isinstance(error, JobFailed):
+        return error.failure
+    return Failure(code=error.code, message=str(error), retryable=error.retryable)

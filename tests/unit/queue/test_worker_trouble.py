@@ -11,23 +11,15 @@ import pytest
 from media_pipeline.db.database import Effect
 from media_pipeline.db.statements import Statement
 from media_pipeline.errors import MediaPipelineError
-from media_pipeline.queue.job import JobState
-from media_pipeline.queue.queue import Outcome
+from media_pipeline.queue.job import Failure, JobState
+from media_pipeline.queue.queue import JobFailed, Outcome
 from media_pipeline.queue.worker import Run, Worker, WorkerSettings
 
 from .doubles import NEVER, Gate, Stage, do_nothing, raising
 
+REFUSED = Failure(code="content_policy", message="It would not.")
+BUSY = Failure(code="overloaded", message="Not now.", retryable=True)
 QUICK_POLL = WorkerSettings(poll=1.0, grace=0.0)
-
-
-class Refused(MediaPipelineError):
-    """A provider said no."""
-
-    code: ClassVar[str] = "provider_failed"
-
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class Busy(MediaPipelineError):
@@ -44,7 +36,8 @@ class Busy(MediaPipelineError):
         (lambda: ValueError("secret"), "internal", JobState.SCHEDULED),
         (lambda: TimeoutError("of a socket"), "internal", JobState.SCHEDULED),
         (lambda: MediaPipelineError("It cannot."), "internal", JobState.FAILED),
-        (lambda: Refused("It would not.", "content_policy"), "content_policy", JobState.FAILED),
+        (lambda: JobFailed(REFUSED), "content_policy", JobState.FAILED),
+        (lambda: JobFailed(BUSY), "overloaded", JobState.SCHEDULED),
         (lambda: Busy("Later."), "provider_busy", JobState.SCHEDULED),
     ],
 )

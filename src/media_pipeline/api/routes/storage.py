@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -31,8 +31,10 @@ from media_pipeline.storage.tickets import Refusal, TicketRefused
 OnProgress = Callable[[str, int, int | None], Awaitable[None]]
 """Told the path, the bytes that have arrived and, where known, how many will; must not raise."""
 
-IsGone = Callable[[str], Awaitable[bool]]
-"""Tells whether the object at a path existed once and was removed for good."""
+Standing = Literal["open", "closed", "gone"]
+"""Of an address: it may take bytes, it has had them, or what was there was removed for good."""
+
+StandingOf = Callable[[str], Awaitable[Standing]]
 
 _READ_ATTEMPTS: Final = 3
 _MAX_ASKED_HEADERS: Final = 32
@@ -62,9 +64,9 @@ _REFUSED: Final[Mapping[Refusal, int]] = {
 }
 
 
-def storage_routes(store: ServedStore, *, on_progress: OnProgress, is_gone: IsGone) -> APIRouter:
+def storage_routes(store: ServedStore, *, on_progress: OnProgress, standing: StandingOf) -> APIRouter:
     """Serve `store` at `/storage/{path}`."""
-    served = _Storage(store, on_progress=on_progress, is_gone=is_gone)
+    served = _Storage(store, on_progress=on_progress, standing=standing)
     router = APIRouter(prefix="/storage", tags=["storage"], default_response_class=Response)
     path = "/{path:path}"
     read = documented(404, 410, 503)
@@ -82,10 +84,10 @@ def storage_routes(store: ServedStore, *, on_progress: OnProgress, is_gone: IsGo
 
 
 class _Storage:
-    def __init__(self, store: ServedStore, *, on_progress: OnProgress, is_gone: IsGone) -> None:
+    def __init__(self, store: ServedStore, *, on_progress: OnProgress, standing: StandingOf) -> None:
         self._store = store
         self._on_progress = on_progress
-        self._is_gone = is_gone
+        self._standing = standing
 
     async def get(self, request: Request, path: str) -> Response:
         """Send an object, a range of it, or its headers alone."""
@@ -127,12 +129,9 @@ class _Storage:
         try:
             return await self._store.stat(path)
         except ObjectNotFound:
-            await self._refuse_gone(path, headers=_OPEN)
+            if await self._standing(path) == "gone":
+                raise _gone(_OPEN) from None
             raise
-
-    async def _refuse_gone(self, path: str, *, headers: Mapping[str, str]) -> None:
-        if await self._is_gone(path):
-            raise Problem(410, "object_gone", "This object was removed for good.", headers=headers)
 
     async def _send(self, item: MediaObject, extent: Extent) -> Response:
         if extent == "unsatisfiable":
@@ -155,13 +154,32 @@ class _Storage:
         length = _content_length(request)
         kind = request.headers.get("content-type", "")
         ticket = self._store.admit(path, request.query_params, content_type=kind, content_length=length)
-        await self._refuse_gone(path, headers=_CLOSING)
+        await self._refuse_late(path)
         total = ticket.size if length is None else length
 
         async def on_bytes(loaded: int) -> None:
             await self._on_progress(path, loaded, total)
 
-        return await self._store.receive(ticket, request.stream(), on_bytes=on_bytes)
+        item = await self._store.receive(ticket, request.stream(), on_bytes=on_bytes)
+        if await self._standing(path) == "gone":  # the upload ended while its bytes were on their way
+            await self._store.delete(path, if_version=item.version)
+            raise _gone(_CLOSING)
+        return item
+
+    async def _refuse_late(self, path: str) -> None:
+        """What was looked into must stay what it was, though its URL may still be good."""
+        match await self._standing(path):
+            case "gone":
+                raise _gone(_CLOSING)
+            case "closed":
+                sentence = "This upload is over; begin a new one."
+                raise Problem(409, "upload_closed", sentence, headers=_CLOSING)
+            case "open":
+                return
+
+
+def _gone(headers: Mapping[str, str]) -> Problem:
+    return Problem(410, "object_gone", "This object was removed for good.", headers=headers)
 
 
 @contextmanager
