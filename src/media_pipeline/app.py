@@ -40,6 +40,7 @@ from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
+from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.republisher import Republisher
@@ -131,10 +132,11 @@ class Program:
     async def _begin(self) -> None:
         if self.settings.database_path:
             self.settings.database_path.parent.mkdir(parents=True, exist_ok=True)
+        if self.settings.forgets_objects:
+            _log.warning("store.in_memory", hint="objects end with the process, rows stay: set STORAGE_DIR")
         await self.database.open()
         await migrate(self.database)
         await self.queue.open()
-        await self.library.finish_removals()
         rescuer = Rescuer(
             self.queue,
             self.announcer,
@@ -146,7 +148,8 @@ class Program:
         republisher = Republisher(
             self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
-        for part in (self.worker.run(), rescuer.run(), republisher.run()):
+        remover = Remover(self.library, clock=self.clock)
+        for part in (self.worker.run(), rescuer.run(), republisher.run(), remover.run()):
             self._tasks.append(asyncio.create_task(part))
 
     async def part_died(self) -> None:

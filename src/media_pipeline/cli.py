@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from media_pipeline import __version__
 from media_pipeline.app import Program, build_tokens, create_app
@@ -18,7 +19,7 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
 from media_pipeline.remote import Remote
 from media_pipeline.server import serve
-from media_pipeline.settings import SettingsError, read_settings
+from media_pipeline.settings import Settings, SettingsError, read_settings
 from media_pipeline.telemetry import configure_logging
 
 FAILED, WRONG_USAGE = 1, 2
@@ -51,11 +52,17 @@ def build_parser() -> argparse.ArgumentParser:
     dev.add_argument("--port", type=int, help="instead of PORT; 0 takes a free one")
     _add(commands, "migrate", _migrate, "bring the database of DATABASE_URL up to this release")
     token = _add(commands, "token", _token, "print a development token")
-    token.add_argument("--user", required=True, help="the `sub` of the token")
+    token.add_argument("--user", required=True, type=_user, help="the `sub` of the token")
     _add(commands, "openapi", _openapi, "print the OpenAPI document")
     _add(commands, "doctor", _doctor, "check settings, store, database and providers")
     _add_jobs(commands)
     return parser
+
+
+def _user(text: str) -> UserId:
+    if not text:
+        raise argparse.ArgumentTypeError("a user has a name")
+    return UserId(text)
 
 
 def _add(
@@ -127,11 +134,11 @@ def _openapi(_: argparse.Namespace) -> int:
 
 
 def _doctor(_: argparse.Namespace) -> int:
-    return asyncio.run(_examine(Program(read_settings())))
+    return asyncio.run(_report(read_settings()))
 
 
-async def _examine(program: Program) -> int:
-    findings = [finding async for finding in examine(program)]
+async def _report(settings: Settings) -> int:
+    findings = [finding async for finding in examine(settings)]
     for finding in findings:
         print(f"{'ok  ' if finding.problem is None else 'FAIL'} {finding.subject}: {finding.detail}")
         if finding.problem:
@@ -140,24 +147,32 @@ async def _examine(program: Program) -> int:
 
 
 def _jobs_list(arguments: argparse.Namespace) -> int:
-    for job in _remote(arguments).get("/jobs")["jobs"]:
-        print(f"{job['jobId']}  {job['kind']:<15} {job['state']:<10} {job['createdAt']}")
+    remote, query = _remote(arguments), "limit=200"
+    while query:
+        page = remote.get(f"/jobs?{query}")
+        for job in page["jobs"]:
+            print(f"{job['jobId']}  {job['kind']:<15} {job['state']:<10} {job['createdAt']}")
+        query = f"limit=200&cursor={page['nextCursor']}" if page["nextCursor"] else ""
     return 0
 
 
 def _jobs_show(arguments: argparse.Namespace) -> int:
-    print(json.dumps(_remote(arguments).get(f"/jobs/{arguments.job_id}"), indent=2))
+    print(json.dumps(_remote(arguments).get(_path_of(arguments)), indent=2))
     return 0
 
 
 def _jobs_retry(arguments: argparse.Namespace) -> int:
-    print(_remote(arguments).post(f"/jobs/{arguments.job_id}/retry")["jobId"])
+    print(_remote(arguments).post(f"{_path_of(arguments)}/retry")["jobId"])
     return 0
 
 
 def _jobs_cancel(arguments: argparse.Namespace) -> int:
-    print(_remote(arguments).post(f"/jobs/{arguments.job_id}/cancel")["jobId"])
+    print(_remote(arguments).post(f"{_path_of(arguments)}/cancel")["jobId"])
     return 0
+
+
+def _path_of(arguments: argparse.Namespace) -> str:
+    return f"/jobs/{quote(arguments.job_id, safe='')}"
 
 
 def _remote(arguments: argparse.Namespace) -> Remote:

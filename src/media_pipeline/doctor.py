@@ -10,6 +10,7 @@ from media_pipeline.app import Program
 from media_pipeline.db.migrate import migrate
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.settings import Settings
 from media_pipeline.storage.store import Store
 
 PROBE_PATH = "derived/doctor/probe"
@@ -25,8 +26,13 @@ class Finding:
     problem: str | None = None
 
 
-async def examine(program: Program) -> AsyncIterator[Finding]:
-    """Try the database, the store and each provider for real."""
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Try the store, the database and each provider for real."""
+    try:
+        program = Program(settings)
+    except (MediaPipelineError, OSError) as error:
+        yield Finding("store", "cannot be opened", str(error))
+        return
     yield await _try("database", partial(_use_database, program))
     yield await _try("store", partial(_use_store, program.store))
     for provider in program.providers:

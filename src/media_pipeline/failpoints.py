@@ -23,7 +23,7 @@ Failpoint = Literal[
 
 def _read_armed() -> tuple[str | None, int]:
     name, _, count = os.environ.get("MEDIA_FAILPOINT", "").partition(":")
-    return (name or None), int(count or 1)
+    return (name or None), int(count) if count.isdecimal() else 1
 
 
 _armed, _passages_left = _read_armed()

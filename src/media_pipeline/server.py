@@ -108,6 +108,6 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise CannotListen(
-            f"Cannot listen on {host}:{port}: {error.strerror}; set PORT to another."
+            f"Cannot listen on {host}:{port}: {error.strerror}; set HOST or PORT to another."
         ) from error
     return listening

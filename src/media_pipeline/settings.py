@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 GIB: Final = 1024**3
+DAY: Final = 86400
 MIN_SECRET_BYTES: Final = 32
+OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT"})
+"""Variables with our prefix that are no settings."""
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
+_ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^?#\s]*)?")
 
 
 class SettingsError(Exception):
     """A setting is wrong; the message is one line that names it."""
 
 
-def _no_slash(url: str) -> str:
+def _is_address(url: str) -> str:
+    if url and not _ADDRESS.fullmatch(url):
+        raise ValueError("must look like https://media.example.com")
     return url.rstrip("/")
+
+
+def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin; write scheme, host and port alone")
+    return origins
+
+
+Seconds = Annotated[float, Field(allow_inf_nan=False, le=3650 * 86400)]
 
 
 class Settings(BaseSettings):
@@ -29,10 +48,10 @@ class Settings(BaseSettings):
 
     port: int = Field(8080, ge=0, le=65535, description="where the service listens; 0 takes a free port")
     host: str = Field("127.0.0.1", description="the address it listens on")
-    public_url: Annotated[str, AfterValidator(_no_slash)] = Field(
+    public_url: Annotated[str, AfterValidator(_is_address)] = Field(
         "", description="how browsers reach the service"
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: Annotated[tuple[str, ...], NoDecode, AfterValidator(_are_origins)] = Field(
         (), description="exact origins that may call the API, comma-separated"
     )
     storage_dir: Path | None = Field(None, description="keep objects in this folder")
@@ -47,13 +66,13 @@ class Settings(BaseSettings):
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
-    media_lease_seconds: float = Field(30, ge=1, description="how long a silent worker keeps its jobs")
-    media_grace_seconds: float = Field(10, ge=0, description="how long a stop waits for running jobs")
-    media_poll_seconds: float = Field(1, gt=0, description="how often a worker looks without being woken")
-    media_job_seconds: float = Field(1800, gt=0, description="how long one run of a job may take")
-    media_ping_seconds: float = Field(15, gt=0, description="how often an idle event stream is pinged")
+    media_lease_seconds: Seconds = Field(30, ge=1, description="how long a silent worker keeps its jobs")
+    media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")
+    media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")
+    media_job_seconds: Seconds = Field(1800, gt=0, description="how long one run of a job may take")
+    media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
     media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
-    media_keep_jobs_seconds: float = Field(30 * 86400, gt=0, description="how long ended jobs are kept")
+    media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 
     @field_validator("cors_origins", mode="before")
@@ -94,8 +113,12 @@ class Settings(BaseSettings):
         return None
 
     def _safe_host(self) -> str | None:
-        if self.development and not is_loopback(self.host):
+        if not self.development:
+            return None
+        if not is_loopback(self.host):
             return f"HOST={self.host} is reachable from outside and needs AUTH_JWT_SECRET"
+        if not is_loopback(urlsplit(self.base_url).hostname or ""):
+            return f"PUBLIC_URL={self.public_url} is reachable from outside and needs AUTH_JWT_SECRET"
         return None
 
     def _database_fits(self) -> str | None:
@@ -109,9 +132,14 @@ class Settings(BaseSettings):
         return self.auth_jwt_secret is None
 
     @property
+    def forgets_objects(self) -> bool:
+        """Whether rows of the library outlive the objects they name."""
+        return self.storage_dir is None and self.database_path is not None
+
+    @property
     def base_url(self) -> str:
         """How browsers reach the service."""
-        return self.public_url or f"http://localhost:{self.port}"
+        return self.public_url or f"http://{_reachable(self.host)}:{self.port}"
 
     @property
     def database_path(self) -> Path | None:
@@ -124,6 +152,7 @@ class Settings(BaseSettings):
 
 def read_settings(**given: object) -> Settings:
     """Read the environment; `given` wins over it. Raises `SettingsError`."""
+    _check_names()
     try:
         return Settings(**given)  # type: ignore[arg-type] # pydantic checks what it is given
     except ValidationError as error:
@@ -131,6 +160,21 @@ def read_settings(**given: object) -> Settings:
         name = ".".join(str(part) for part in first["loc"]).upper()
         message = str(first["msg"]).removeprefix("Value error, ")
         raise SettingsError(f"{name}: {message}" if name else message) from None
+
+
+def _reachable(host: str) -> str:
+    """Return the name by which a browser reaches what listens on `host`."""
+    if is_loopback(host) or host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
+
+
+def _check_names() -> None:
+    """Refuse a misspelt setting, which would be ignored without a word."""
+    known = {name.upper() for name in Settings.model_fields} | OTHER_NAMES
+    for name in os.environ:
+        if name.startswith("MEDIA_") and name not in known:
+            raise SettingsError(f"{name}: there is no such setting in this release; see docs/settings.md")
 
 
 def is_loopback(host: str) -> bool:

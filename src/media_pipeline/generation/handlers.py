@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from media_pipeline.clock import Clock, SystemClock
+from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.generation.attempts import AttemptLog
 from media_pipeline.generation.manager import AttemptEnded, AttemptStarted, MediaGenerationManager
@@ -100,9 +101,12 @@ class GenerationHandler:
             return
         number = round(self._clock.now() * 1000)
         path = preview_path(request.user_id, request.job_id, preview.index, number=number)
-        url = await self._store.upload(path, preview.data, preview.content_type)
-        event = GenerationPreview(job_id=request.job_id, index=preview.index, url=url)
-        await self._publisher.publish(request.user_id, event)
+        try:
+            url = await self._store.upload(path, preview.data, preview.content_type)
+            event = GenerationPreview(job_id=request.job_id, index=preview.index, url=url)
+            await self._publisher.publish(request.user_id, event)
+        except MediaPipelineError as error:  # a partial picture is worth no run
+            self._log.warning("preview.not_shown", job_id=request.job_id, error=str(error))
 
 
 class ImageHandler(GenerationHandler):

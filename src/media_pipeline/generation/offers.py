@@ -30,7 +30,7 @@ def named(request: GenerationRequest, offers: Sequence[Offer]) -> list[Offer]:
     """Return the offers of the kind, provider and model that `request` names, or raise."""
     kind = [offer for offer in offers if offer.model.kind == request.kind]
     if not kind:
-        sentence = f"No configured provider makes a {request.kind}."
+        sentence = f"No configured provider makes {request.kind}s."
         raise ProviderError(ErrorCode.UNSUPPORTED, sentence, provider=request.provider or "any")
     by_provider = [offer for offer in kind if request.provider in (None, offer.provider.name)]
     if not by_provider:
@@ -42,5 +42,5 @@ def named(request: GenerationRequest, offers: Sequence[Offer]) -> list[Offer]:
 
 
 def _unknown(field: str, allowed: Iterable[str], request: GenerationRequest) -> ProviderError:
-    sentence = f"{field} of a {request.kind} must be one of {', '.join(allowed)}."
+    sentence = f"{field} for {request.kind}s must be one of {', '.join(allowed)}."
     return ProviderError(ErrorCode.INVALID_REQUEST, sentence, provider=request.provider or "any")

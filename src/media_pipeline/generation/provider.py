@@ -212,7 +212,8 @@ class ProviderError(MediaPipelineError):
         provider: str,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
+        # a provider's text may hold what UTF-8 cannot; the job's record must take it
+        super().__init__(message.encode(errors="replace").decode())
         self.reason = reason
         self.provider = provider
         self.retry_after = retry_after

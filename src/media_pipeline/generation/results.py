@@ -6,7 +6,13 @@ import base64
 
 from media_pipeline.generation.manager import AttemptStarted, ManagerEvent
 from media_pipeline.generation.persist import Keeper
-from media_pipeline.generation.provider import GenerationRequest, Output, Usage
+from media_pipeline.generation.provider import (
+    ErrorCode,
+    GenerationRequest,
+    Output,
+    ProviderError,
+    Usage,
+)
 from media_pipeline.media.item import Item
 from media_pipeline.media.library import keep_item
 from media_pipeline.media.present import describe
@@ -57,6 +63,9 @@ class Results:
         self._seed = self._cost = None
 
     async def _take(self, output: Output) -> None:
+        if not 0 <= output.index < self._request.n:
+            sentence = f"The provider answered with a result {output.index} that nobody asked for."
+            raise ProviderError(ErrorCode.BAD_OUTPUT, sentence, provider=self._provider)
         if output.index == 0:
             self._seed = output.seed
         if self._keeper is None:

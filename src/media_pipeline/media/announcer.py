@@ -1,8 +1,7 @@
 """Telling owners how their jobs stand, and tidying what an ended job leaves.
 
 Guarantees: an end is told before it counts as settled, and may be told again after a crash under
-the same key; partial pictures of an ended job, and every object of one that did not succeed, are
-gone when it is settled.
+the same key; objects of an ended job that its result does not name are gone when it is settled.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import structlog
 
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
-from media_pipeline.media.present import present_result
+from media_pipeline.media.present import named_objects, present_result
 from media_pipeline.queue.job import Failure, Job, JobState
 from media_pipeline.queue.queue import Queue
 from media_pipeline.realtime.events import (
@@ -95,12 +94,15 @@ class JobAnnouncer:
         )
 
     async def _tidy(self, job: Job) -> None:
-        prefixes = [derived_prefix(job.user_id, job.id) + "preview_"]
-        if job.state is not JobState.SUCCEEDED:
-            prefixes = result_prefixes(job.user_id, job.id)
-        for prefix in prefixes:
+        """Remove every object of the job that its result does not name.
+
+        Partial pictures, what an earlier run made and a later one did not, all of it without a result.
+        """
+        named = named_objects(job.result or {})
+        for prefix in result_prefixes(job.user_id, job.id):
             for left in await self._store.list(prefix):
-                await self._store.delete(left.path)
+                if left.path not in named:
+                    await self._store.delete(left.path)
 
 
 def result_prefixes(user_id: UserId, job_id: JobId) -> list[str]:

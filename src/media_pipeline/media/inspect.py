@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
 from media_pipeline.media import pictures
 from media_pipeline.media.item import ItemKind
+from media_pipeline.storage.threads import blocking
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Inspected:
 
 async def inspect_file(file: Path, kind: ItemKind) -> Inspected:
     """Decode a file off the event loop; `BadPicture` if it is not what its first bytes promise."""
-    return await asyncio.to_thread(inspect, file, kind)
+    return await blocking(inspect, file, kind)
 
 
 def inspect(source: bytes | Path, kind: ItemKind) -> Inspected:

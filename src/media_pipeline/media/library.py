@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 import msgspec
+import structlog
 
 from media_pipeline.db.database import Database, Effect, Params, Row
 from media_pipeline.db.statements import load_statements
@@ -19,14 +20,14 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.item import Item, ItemKind, fold_words, searchable_words
 from media_pipeline.storage.paths import user_root
-from media_pipeline.storage.store import Store
+from media_pipeline.storage.store import Store, StoreError
 
 Sort = Literal["newest", "oldest", "largest"]
 
+_log = structlog.get_logger(__name__)
 _SQL: Final = load_statements("media_pipeline.media", "sql/library.sqlite.sql")
 _FIRST_PLACE: Final[Mapping[Sort, int]] = {"newest": 1 << 62, "oldest": -1, "largest": 1 << 62}
 _AFTER_ALL: Final = "\U0010ffff"
-_BATCH: Final = 200
 
 
 class MediaNotFound(MediaPipelineError):
@@ -81,6 +82,9 @@ class Library:
         after = listing.after or Place(listing.sort, _FIRST_PLACE[listing.sort], "")
         if after.sort != listing.sort:
             raise InvalidCursor("The cursor belongs to another sort order; start without it.")
+        words = fold_words(listing.words)
+        if listing.words and not words:
+            return ItemPage([], None)
         low = user_root(user_id) + listing.prefix.lstrip("/")
         params: Params = {
             "user_id": user_id,
@@ -89,7 +93,7 @@ class Library:
             "low": low,
             "high": low + _AFTER_ALL,
             "kind": listing.kind,
-            "words": msgspec.json.encode(fold_words(listing.words)).decode(),
+            "words": msgspec.json.encode(words).decode(),
             "limit": listing.limit + 1,
         }
         rows = await self._db.fetch(_SQL[listing.sort], params)
@@ -105,20 +109,27 @@ class Library:
         return _read_item(rows[0])
 
     async def remove(self, user_id: UserId, path: str) -> Item:
-        """Take an item out of the library and delete its bytes; return what it was."""
+        """Take an item out of the library for good and delete its bytes; return what it was.
+
+        Bytes that the store cannot delete now are deleted by `finish_removals`.
+        """
         rows = await self._db.execute(_SQL["mark_removing"], {"user_id": user_id, "path": path})
         if not rows:
             raise MediaNotFound("There is no such item in your library.")
         item = _read_item(rows[0])
-        await self._erase(item)
+        try:
+            await self._erase(item)
+        except MediaPipelineError as error:
+            _log.warning("media.not_erased", path=item.path, error=str(error))
         return item
 
-    async def finish_removals(self) -> int:
-        """Delete the bytes of items whose removal was cut short; return how many."""
-        rows = await self._db.fetch(_SQL["removing"], {"limit": _BATCH})
-        for row in rows:
-            await self._erase(_read_item(row))
-        return len(rows)
+    async def finish_removals(self) -> None:
+        """Delete the bytes of items whose removal was cut short, as far as the store allows now."""
+        for row in await self._db.fetch(_SQL["removing"], {}):
+            try:
+                await self._erase(_read_item(row))
+            except StoreError as error:
+                _log.warning("media.not_erased", path=row["path"], error=str(error))
 
     async def _erase(self, item: Item) -> None:
         await self._store.delete(item.path)

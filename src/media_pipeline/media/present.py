@@ -55,6 +55,16 @@ async def with_urls(store: Store | None, described: JsonObject) -> dict[str, Jso
     return wire
 
 
+def named_objects(result: JsonObject) -> frozenset[str]:
+    """Return the path of every object that a job's result stands for."""
+    items = [*_listed(result.get("items")), *_listed([result.get("item")])]
+    return frozenset(str(item[name]) for item in items for name in ("path", _THUMBNAIL) if name in item)
+
+
+def _listed(values: Json) -> list[JsonObject]:
+    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
+
+
 async def present_item(store: Store, item: Item) -> dict[str, Json]:
     """Write an item as the wire shows it."""
     return await with_urls(store, describe(item))

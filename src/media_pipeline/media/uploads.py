@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,15 +15,15 @@ from typing import ClassVar, Final, Literal
 
 from media_pipeline.clock import Clock
 from media_pipeline.errors import MediaPipelineError
-from media_pipeline.failpoints import failpoint
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.announcer import JobAnnouncer
+from media_pipeline.media.claimed import ClaimedObjects
 from media_pipeline.media.inspect import inspect_file
 from media_pipeline.media.item import Item
 from media_pipeline.media.library import keep_item
 from media_pipeline.media.present import describe
 from media_pipeline.media.sniff import ACCEPTED, HEAD_BYTES, may_be_accepted, sniff
-from media_pipeline.queue.job import Job, JobState, Json, NewJob
+from media_pipeline.queue.job import Job, JobState, NewJob
 from media_pipeline.queue.queue import JobNotFound, Outcome, Queue
 from media_pipeline.queue.worker import Run
 from media_pipeline.storage.paths import derived_prefix, safe_filename, upload_path
@@ -35,6 +34,7 @@ from media_pipeline.storage.store import (
     PresignedUpload,
     Store,
 )
+from media_pipeline.storage.threads import blocking
 
 KIND: Final = "upload"
 URL_LIFE: Final = timedelta(minutes=15)
@@ -72,6 +72,13 @@ class EmptyFile(MediaPipelineError):
     """The file has no bytes."""
 
     code: ClassVar[str] = "empty_file"
+
+
+class BytesChanged(MediaPipelineError):
+    """The object was replaced while it was looked into."""
+
+    code: ClassVar[str] = "object_changed"
+    retryable: ClassVar[bool] = True
 
 
 class UploadFailed(MediaPipelineError):
@@ -114,13 +121,15 @@ class Uploads:
         """Make the job and sign the URL; raises `TypeNotAllowed`, `FileTooLarge` or `EmptyFile`."""
         self._check_declared(content_type, size)
         job_id = JobId(str(uuid.uuid4()))
+        path = upload_path(user_id, job_id, filename)
+        await self._sign(path, content_type, size, self._clock.now())  # or refuse before anything is kept
         enqueued = await self._queue.enqueue(
             NewJob(
                 id=job_id,
                 user_id=user_id,
                 kind=KIND,
                 payload={
-                    "path": upload_path(user_id, job_id, filename),
+                    "path": path,
                     "name": safe_filename(filename),
                     "contentType": content_type,
                     "size": size,
@@ -146,6 +155,8 @@ class Uploads:
             raise UploadFailed(
                 job.error.message if job.error else "The upload was cancelled; start a new one."
             )
+        if job.state is JobState.SUCCEEDED and not await self._stands(path):
+            raise UploadNotFound("What you uploaded here was deleted; begin a new upload.")
         if job.state is not JobState.SCHEDULED:
             return job
         try:
@@ -175,16 +186,17 @@ class Uploads:
 
     async def ingest(self, run: Run) -> Outcome:
         """Turn the uploaded bytes into a library item; the handler of the kind `upload`."""
+        thumbnail_path = derived_prefix(run.job.user_id, run.job.id) + "thumbnail.webp"
+        objects = await ClaimedObjects.look(self._store, [thumbnail_path])
         stored, content_type = await self._check_bytes(run.job)
         stored = await self._store_canonical(stored, content_type)
         with tempfile.TemporaryDirectory(prefix="ingest-") as folder:
             file = Path(folder) / "file"
             await self._fetch(stored, file)
             inspected = await inspect_file(file, ACCEPTED[content_type])
-        thumbnail_path = derived_prefix(run.job.user_id, run.job.id) + "thumbnail.webp"
-        failpoint("before_upload")
-        await self._store.upload(thumbnail_path, inspected.thumbnail, "image/webp")
-        failpoint("after_upload")
+        await objects.write(thumbnail_path, inspected.thumbnail, "image/webp")
+        if (await self._store.stat(stored.path)).version != stored.version:
+            raise BytesChanged("The bytes changed while they were looked into; it is done again.")
         item = Item(
             path=stored.path,
             user_id=run.job.user_id,
@@ -203,6 +215,13 @@ class Uploads:
         )
         return Outcome({"path": item.path, "item": describe(item)}, [keep_item(item)])
 
+    async def _stands(self, path: str) -> bool:
+        try:
+            await self._store.stat(path)
+        except ObjectNotFound:
+            return False
+        return True
+
     def _check_declared(self, content_type: str, size: int | None) -> None:
         if not may_be_accepted(content_type):
             raise TypeNotAllowed(_not_allowed(f"{content_type!r} is not taken"))
@@ -216,16 +235,15 @@ class Uploads:
             raise FileTooLarge(f"The file has {size:,} bytes; {most:,} is the most that is taken.")
 
     async def _permit(self, job: Job) -> Beginning:
-        payload: Mapping[str, Json] = job.payload
-        size = payload["size"]
-        permission = await self._store.upload_presigned(
-            str(payload["path"]),
-            str(payload["contentType"]),
-            size=size if isinstance(size, int) else None,
-            expires_in=URL_LIFE,
-            now=datetime.fromtimestamp(job.created_at, UTC),
+        payload, size = job.payload, job.payload["size"]
+        path, content_type = str(payload["path"]), str(payload["contentType"])
+        exact = size if isinstance(size, int) else None
+        return Beginning(job, path, await self._sign(path, content_type, exact, job.created_at))
+
+    async def _sign(self, path: str, content_type: str, size: int | None, at: float) -> PresignedUpload:
+        return await self._store.upload_presigned(
+            path, content_type, size=size, expires_in=URL_LIFE, now=datetime.fromtimestamp(at, UTC)
         )
-        return Beginning(job, str(payload["path"]), permission)
 
     async def _check_bytes(self, job: Job) -> tuple[MediaObject, str]:
         """Return the object and what it really is, or raise what is wrong with it."""
@@ -257,7 +275,7 @@ class Uploads:
     async def _fetch(self, stored: MediaObject, file: Path) -> None:
         with file.open("wb") as out:
             async for chunk in self._store.stream(stored.path, version=stored.version):
-                out.write(chunk)
+                await blocking(out.write, chunk)
 
 
 def _not_allowed(what: str) -> str:

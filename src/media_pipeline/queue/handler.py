@@ -15,6 +15,9 @@ _INTERNAL: Final = Failure(
 )
 
 
+UNWRITABLE: Final = Failure(code="internal", message="The job failed; why could not be written down.")
+
+
 class DeadlineExceeded(QueueError):
     """The job took longer than it may."""
 

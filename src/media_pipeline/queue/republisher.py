@@ -6,13 +6,17 @@ unsettled, and this loop announces it again. Old settled jobs are forgotten here
 
 from __future__ import annotations
 
+from typing import Final
+
 import structlog
 
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
+from media_pipeline.ids import JobId
 from media_pipeline.queue.announcer import Announcer, announce_end
 from media_pipeline.queue.queue import Queue
 
+BATCH: Final = 100
 _log = structlog.get_logger(__name__)
 
 
@@ -45,8 +49,19 @@ class Republisher:
 
     async def _round(self, *, patience: float) -> None:
         try:
-            for job in await self._queue.unsettled(older_than=patience):
-                await announce_end(self._announcer, job)
+            await self._settle(patience=patience)
             await self._queue.prune(older_than=self._keep)
         except DatabaseUnavailable as error:
             _log.warning("republisher.failed", error=str(error))
+
+    async def _settle(self, *, patience: float) -> None:
+        """Announce every unsettled end; one that cannot be settled holds up none behind it."""
+        tried: set[JobId] = set()
+        while True:
+            jobs = await self._queue.unsettled(older_than=patience, limit=BATCH + len(tried))
+            fresh = [job for job in jobs if job.id not in tried]
+            if not fresh:
+                return
+            for job in fresh:
+                tried.add(job.id)
+                await announce_end(self._announcer, job)

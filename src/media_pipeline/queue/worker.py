@@ -22,7 +22,7 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.ids import JobId
 from media_pipeline.queue.announcer import Announcer, announce_end, announce_start
-from media_pipeline.queue.handler import DeadlineExceeded, Handler, Run, describe_failure
+from media_pipeline.queue.handler import UNWRITABLE, DeadlineExceeded, Handler, Run, describe_failure
 from media_pipeline.queue.job import Job, WorkerId
 from media_pipeline.queue.queue import Doorbell, LeaseLost, Outcome, Queue
 
@@ -227,6 +227,7 @@ class Worker:
 
     async def _fail(self, job: Job, error: Exception) -> Job:
         failure = describe_failure(error)
+        retry_after = getattr(error, "retry_after", None)
         _log.warning(
             "job.run_failed",
             job_id=job.id,
@@ -234,8 +235,13 @@ class Worker:
             code=failure.code,
             exc_info=None if isinstance(error, MediaPipelineError) else error,
         )
-        retry_after = getattr(error, "retry_after", None)
-        return await self._insist(lambda: self._queue.fail(job.fence, failure, retry_after=retry_after))
+        try:
+            return await self._insist(lambda: self._queue.fail(job.fence, failure, retry_after=retry_after))
+        except (LeaseLost, DatabaseUnavailable):
+            raise
+        except Exception as refusal:  # noqa: BLE001 - a failure that cannot be written must not keep the job
+            _log.error("job.failure_refused", job_id=job.id, exc_info=refusal)
+            return await self._insist(lambda: self._queue.fail(job.fence, UNWRITABLE))
 
     async def _keep_lease(self) -> None:
         """Beat three times a lease; a worker that may have lost its lease stops its jobs itself."""

@@ -80,7 +80,7 @@ async def test_a_refusal_names_what_is_allowed(
 
 async def test_without_providers_nothing_can_be_made() -> None:
     """Without a provider of the kind the refusal says so."""
-    with pytest.raises(ProviderError, match="No configured provider makes a video"):
+    with pytest.raises(ProviderError, match="No configured provider makes videos"):
         await MediaGenerationManager([], clock=NotingClock()).choose(asked("video"))
 
 

@@ -133,7 +133,7 @@ async def view_job(store: Store, job: Job) -> JobView:
                 provider=attempt.provider,
                 model=attempt.model,
                 started_at=iso(attempt.started_at),
-                ended_at=_maybe_iso(attempt.ended_at),
+                ended_at=_maybe_iso(attempt.ended_at or job.finished_at),
                 error=attempt.error,
             )
             for attempt in job.attempts

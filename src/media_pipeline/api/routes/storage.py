@@ -160,11 +160,13 @@ class _Storage:
         async def on_bytes(loaded: int) -> None:
             await self._on_progress(path, loaded, total)
 
-        item = await self._store.receive(ticket, request.stream(), on_bytes=on_bytes)
-        if await self._standing(path) == "gone":  # the upload ended while its bytes were on their way
-            await self._store.delete(path, if_version=item.version)
-            raise _gone(_CLOSING)
-        return item
+        return await self._store.receive(ticket, self._in_time(request, path), on_bytes=on_bytes)
+
+    async def _in_time(self, request: Request, path: str) -> AsyncIterator[bytes]:
+        """Yield the body; an upload that ended meanwhile is refused before its bytes are published."""
+        async for chunk in request.stream():
+            yield chunk
+        await self._refuse_late(path)
 
     async def _refuse_late(self, path: str) -> None:
         """What was looked into must stay what it was, though its URL may still be good."""

@@ -25,6 +25,8 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+"""Who sends these is a proxy, and stands for people who are not on this machine."""
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _UNBUILT: Final = (
     "<!doctype html><title>Media Pipeline</title><p>The service runs; its page was not built. "
@@ -78,6 +80,8 @@ def _find(folder: Path | None, name: str) -> Path | None:
 
 def _is_own_page(request: Request) -> bool:
     """Tell whether a page of this very service asks, on this machine (no rebinding, no other site)."""
+    if _FORWARDED.intersection(request.headers):
+        return False
     host = request.headers.get("host", "")
     name = host.rpartition(":")[0].strip("[]") if ":" in host else host
     if not is_loopback(name):

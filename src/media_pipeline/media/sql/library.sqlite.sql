@@ -39,7 +39,7 @@ UPDATE media SET removing = 1 WHERE path = :path AND user_id = :user_id AND remo
 
 -- name: removing
 -- Items whose objects may still be there.
-SELECT * FROM media INDEXED BY media_removing WHERE removing = 1 LIMIT :limit;
+SELECT * FROM media INDEXED BY media_removing WHERE removing = 1;
 
 -- name: forget
 -- Forget an item whose object is gone.

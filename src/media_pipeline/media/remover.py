@@ -1,0 +1,29 @@
+"""Who deletes the bytes of removed items that the store could not delete at once."""
+
+from __future__ import annotations
+
+import structlog
+
+from media_pipeline.clock import Clock
+from media_pipeline.db.database import DatabaseUnavailable
+from media_pipeline.media.library import Library
+
+_log = structlog.get_logger(__name__)
+
+
+class Remover:
+    """Finish a library's removals until cancelled, at the start and every `interval` seconds."""
+
+    def __init__(self, library: Library, *, clock: Clock, interval: float = 60.0) -> None:
+        self._library = library
+        self._clock = clock
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Try, wait, try again."""
+        while True:
+            try:
+                await self._library.finish_removals()
+            except DatabaseUnavailable as error:
+                _log.warning("remover.failed", error=str(error))
+            await self._clock.sleep(self._interval)
