@@ -72,6 +72,14 @@ def test_wrong_usage_is_exit_code_two(command: str, capsys: pytest.CaptureFixtur
         ({"MEDIA_CONCURRENCY": "0"}, "MEDIA_CONCURRENCY"),
         ({"MEDIA_LEASE_SECONDS": "soon"}, "MEDIA_LEASE_SECONDS"),
         ({"MEDIA_LOG": "yaml"}, "MEDIA_LOG"),
+        ({"MEDIA_PING_SECONDS": "inf"}, "MEDIA_PING_SECONDS"),
+        ({"MEDIA_KEEP_JOBS_SECONDS": "60"}, "MEDIA_KEEP_JOBS_SECONDS"),
+        ({"MEDIA_CONCURENCY": "9"}, "MEDIA_CONCURENCY"),
+        ({"MEDIA_URLS": "public"}, "MEDIA_URLS"),
+        ({"PUBLIC_URL": "media.example.com"}, "PUBLIC_URL"),
+        ({"PUBLIC_URL": "https://media.example.com"}, "PUBLIC_URL"),
+        ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
+        ({"CORS_ORIGINS": "https://a.example/page"}, "CORS_ORIGINS"),
     ],
 )
 def test_a_wrong_setting_is_named(
