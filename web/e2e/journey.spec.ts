@@ -107,6 +107,8 @@ test('a file that is not what it says is refused in words', async ({ page, studi
     .setInputFiles({ name, mimeType: 'image/png', buffer: Buffer.from('no picture') });
   const row = page.getByRole('listitem').filter({ hasText: name });
   await expect(row.locator('.pu-error')).not.toBeEmpty();
+  await expect(row.locator('img')).toHaveCount(0);
+  await expect(row.getByRole('button', { name: `Retry ${name}` })).toHaveCount(0);
   await expect(studio.tile(name)).toHaveCount(0);
 });
 

@@ -1,11 +1,11 @@
 import { useJobEvents } from '@project/realtime';
 import { type CardJob, toDraft } from '@project/ui';
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { Activity } from './Activity.js';
 import { ConnectionDot } from './ConnectionDot.js';
 import { Create, type Seed } from './Create.js';
 import { Shelf } from './Shelf.js';
-import type { Session } from './session.js';
+import { HOME, type Session } from './session.js';
 import { TokenForm } from './TokenForm.js';
 import { Wordmark } from './Wordmark.js';
 
@@ -17,11 +17,8 @@ interface StudioProps {
 
 /** The one screen: compose, watch, keep. */
 export function Studio({ session, onToken, onSignOut }: StudioProps) {
-  const service = useMemo(
-    () => ({ apiPrefix: '', serviceName: 'media-pipeline', headers: session.headers }),
-    [session],
-  );
-  const { status, reconnect } = useJobEvents(service);
+  const service = useMemo(() => ({ ...HOME, headers: session.headers }), [session]);
+  const { status } = useJobEvents(service);
   const [seed, setSeed] = useState<Seed>({ key: 0, draft: {} });
   const [notice, setNotice] = useState<string | null>(null);
 
@@ -33,7 +30,6 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
     compose(toDraft(kind.includes('video') ? 'video' : 'image', request ?? {}));
   const report = (problem: unknown) =>
     setNotice(problem instanceof Error ? problem.message : 'That did not work.');
-  useNewSession(session, reconnect);
 
   return (
     <>
@@ -74,14 +70,4 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
       </main>
     </>
   );
-}
-
-/** Go on as the new session once its token is the one that is sent. */
-function useNewSession(session: Session, reconnect: () => void) {
-  const current = useRef(session);
-  useEffect(() => {
-    if (current.current === session) return;
-    current.current = session;
-    reconnect();
-  }, [session, reconnect]);
 }

@@ -1,12 +1,15 @@
-import type { HeaderMap } from '@project/realtime/client';
+import { getClient, type HeaderMap, type HeaderSource, subjectOf } from '@project/realtime/client';
 
 const KEY = 'media-pipeline.token';
+/** The service this page belongs to. */
+export const HOME = { apiPrefix: '', serviceName: 'media-pipeline' };
 
 export interface Session {
+  /** Null when the token does not say. */
   user: string | null;
   /** True when the token was pasted and can be forgotten. */
   pasted: boolean;
-  headers: (options: { refresh: boolean }) => Promise<HeaderMap>;
+  headers: HeaderSource;
 }
 
 interface DevelopmentToken {
@@ -28,8 +31,10 @@ export function pasteToken(text: string): Session {
   return pastedSession(token);
 }
 
+/** Leave nothing of the user behind: neither the token nor what was shown and sent in their name. */
 export function forgetToken() {
   sessionStorage.removeItem(KEY);
+  getClient(HOME).setHeaders(undefined);
 }
 
 async function fetchToken(): Promise<DevelopmentToken | null> {
@@ -52,7 +57,7 @@ function developmentSession(given: DevelopmentToken): Session {
 }
 
 function pastedSession(token: string): Session {
-  return { user: null, pasted: true, headers: async () => bearer(token) };
+  return { user: subjectOf(token) ?? null, pasted: true, headers: bearer(token) };
 }
 
 function bearer(token: string): HeaderMap {

@@ -7,6 +7,7 @@ export {
 export type * from './contract.js';
 export { ServiceError, UploadError, type UploadStep } from './errors.js';
 export { type Generate, getGenerate } from './generate.js';
+export { subjectOf } from './identity.js';
 export {
   applyEvent,
   createJob,

@@ -28,6 +28,11 @@ export class ServiceError extends Error {
   }
 }
 
+/** Ended by whoever asked, or by their leaving. */
+export function aborted(): ServiceError {
+  return new ServiceError('Cancelled.', { code: 'aborted', retryable: false });
+}
+
 export type UploadStep = 'init' | 'put' | 'complete' | 'ingest';
 
 /** An upload that did not arrive, and the step it stopped at. */

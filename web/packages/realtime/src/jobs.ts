@@ -1,5 +1,6 @@
 import { type MediaClient, perClient } from './connection.js';
 import type { Job, JobError, JobPage, JobState, MediaEvent } from './contract.js';
+import type { ServiceError } from './errors.js';
 import { createStore, type ReadableStore } from './store.js';
 
 /** A job as the page knows it: the service's own record, with the partial pictures seen so far. */
@@ -28,19 +29,27 @@ export interface Jobs extends ReadableStore<JobsState> {
   expect(jobId: string, known?: Partial<Job>): void;
 }
 
+const EMPTY: JobsState = { jobs: new Map(), status: 'idle', error: null };
+/** How long the service may take to know of a job that it has just accepted. */
+const PATIENCE = 5_000;
+
 /** The client's one view of the caller's jobs. */
 export const getJobs = /* @__PURE__ */ perClient(createJobs);
 
 export function createJobs({ transport, events }: MediaClient): Jobs {
-  const state = createStore<JobsState>({ jobs: new Map(), status: 'idle', error: null });
+  const state = createStore<JobsState>(EMPTY);
   const asked = new Set<string>();
+  const unconfirmed = new Set<string>();
   let followers = 0;
   let watchers = 0;
   let unsubscribe: (() => void) | undefined;
 
   function keep(incoming: readonly Job[]) {
     const jobs = new Map(state.get().jobs);
-    for (const job of incoming) jobs.set(job.jobId, mergeJob(jobs.get(job.jobId), job));
+    for (const job of incoming) {
+      unconfirmed.delete(job.jobId);
+      jobs.set(job.jobId, mergeJob(jobs.get(job.jobId), job));
+    }
     state.set({ ...state.get(), jobs });
   }
 
@@ -54,6 +63,7 @@ export function createJobs({ transport, events }: MediaClient): Jobs {
       keep((await transport.send<JobPage>('GET', '/jobs')).jobs);
       state.set({ ...state.get(), status: 'ready', error: null });
     } catch (error) {
+      if ((error as ServiceError).code === 'aborted') return;
       state.set({ ...state.get(), status: 'error', error: error as Error });
     }
   }
@@ -61,13 +71,28 @@ export function createJobs({ transport, events }: MediaClient): Jobs {
   async function ask(jobId: string) {
     if (asked.has(jobId)) return;
     asked.add(jobId);
-    const job = await transport.send<Job>('GET', `/jobs/${jobId}`).catch(() => undefined);
+    const job = await transport.send<Job>('GET', `/jobs/${jobId}`).catch((error: ServiceError) => {
+      if (error.status === 404) lose(jobId);
+    });
     asked.delete(jobId);
     if (job) keep([job]);
   }
 
+  /** The service knows no such job; one that it has only just accepted is asked for once more. */
+  function lose(jobId: string) {
+    const jobs = new Map(state.get().jobs);
+    if (unconfirmed.delete(jobId)) setTimeout(askAgain, PATIENCE, jobId);
+    else if (jobs.delete(jobId)) state.set({ ...state.get(), jobs });
+  }
+
+  function askAgain(jobId: string) {
+    if (state.get().jobs.has(jobId)) void ask(jobId);
+  }
+
   function expect(jobId: string, known?: Partial<Job>) {
-    if (!state.get().jobs.has(jobId)) put(createJob(jobId, known));
+    if (state.get().jobs.has(jobId)) return;
+    unconfirmed.add(jobId);
+    put(createJob(jobId, known));
   }
 
   function refresh() {
@@ -79,6 +104,7 @@ export function createJobs({ transport, events }: MediaClient): Jobs {
     if (event.type === 'reset' || event.type === 'ready') return refresh();
     if (!('jobId' in event.data)) return;
     const { jobId } = event.data;
+    unconfirmed.delete(jobId);
     const known = state.get().jobs.get(jobId);
     const next = applyEvent(known ?? createJob(jobId, { kind: familyOf(event) }), event);
     if (next !== known) put(next);
@@ -95,6 +121,11 @@ export function createJobs({ transport, events }: MediaClient): Jobs {
       unsubscribe = undefined;
     });
   }
+
+  transport.onHandover(() => {
+    unconfirmed.clear();
+    state.set(EMPTY);
+  });
 
   return {
     get: state.get,

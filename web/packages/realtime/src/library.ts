@@ -1,5 +1,6 @@
 import type { MediaClient } from './connection.js';
 import type { MediaEvent, MediaItem, MediaKind, MediaPage } from './contract.js';
+import type { ServiceError } from './errors.js';
 import type { LoadStatus } from './jobs.js';
 import { createStore, type ReadableStore } from './store.js';
 
@@ -83,7 +84,7 @@ export function createLibrary(
       const page = await read(cursor);
       if (mine === reading) show(union(state.get().items, present(page.items)), page);
     } catch (error) {
-      change({ error: error as Error });
+      if (mine === reading) change({ error: error as Error });
     } finally {
       change({ isLoadingMore: false });
     }
@@ -121,6 +122,13 @@ export function createLibrary(
     }
   }
 
+  function forget() {
+    reading += 1;
+    cursor = null;
+    removed.clear();
+    state.set(EMPTY);
+  }
+
   function restore(item: MediaItem, index: number) {
     removed.delete(item.path);
     const items = state.get().items.filter(({ path }) => path !== item.path);
@@ -133,9 +141,11 @@ export function createLibrary(
     refetch,
     loadMore,
     follow() {
-      const unsubscribe = events.subscribe(hear);
+      const stops = [events.subscribe(hear), transport.onHandover(forget)];
       void refetch();
-      return unsubscribe;
+      return () => {
+        for (const stop of stops) stop();
+      };
     },
     async remove(path) {
       const index = state.get().items.findIndex((item) => item.path === path);
@@ -148,8 +158,9 @@ export function createLibrary(
           `/media/${path.split('/').map(encodeURIComponent).join('/')}`,
         );
       } catch (error) {
-        if ((error as { status?: number }).status === 404) return;
-        if (item) restore(item, index);
+        const { status, code } = error as ServiceError;
+        if (status === 404) return;
+        if (item && code !== 'aborted') restore(item, index);
         throw error;
       }
     },

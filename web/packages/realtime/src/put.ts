@@ -1,4 +1,4 @@
-import { describeProblem, ServiceError } from './errors.js';
+import { aborted, describeProblem, ServiceError } from './errors.js';
 
 export interface PutOptions {
   url: string;
@@ -51,8 +51,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function aborted(): ServiceError {
-  return new ServiceError('Cancelled.', { code: 'aborted', retryable: false });
 }

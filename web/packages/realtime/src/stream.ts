@@ -84,6 +84,7 @@ export function createEventStream(transport: Transport, options: StreamOptions =
       status.set('open');
       const feed = createFeed(heard);
       for await (const chunk of read(response)) {
+        if (attempt.signal.aborted) break;
         healthy = true;
         heard();
         feed.feed(chunk);
@@ -165,6 +166,20 @@ export function createEventStream(transport: Transport, options: StreamOptions =
     status.set('idle');
   }
 
+  function reconnect() {
+    if (!run) return;
+    if (listeners.size === 0) return stop();
+    emit({ type: 'reset', data: {} });
+    if (wakers.size > 0) return wake();
+    impatient = true;
+    current?.abort();
+  }
+
+  transport.onHandover(() => {
+    position = '';
+    reconnect();
+  });
+
   return {
     status,
     subscribe(listener) {
@@ -176,13 +191,7 @@ export function createEventStream(transport: Transport, options: StreamOptions =
         if (listeners.size === 0) closing = setTimeout(stop, linger);
       };
     },
-    reconnect() {
-      if (!run) return;
-      emit({ type: 'reset', data: {} });
-      if (wakers.size > 0) return wake();
-      impatient = true;
-      current?.abort();
-    },
+    reconnect,
   };
 }
 

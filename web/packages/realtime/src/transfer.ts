@@ -1,5 +1,6 @@
 import type { UploadResult, UploadTicket } from './contract.js';
 import { ServiceError } from './errors.js';
+import { newId } from './newId.js';
 import type { PutOptions } from './put.js';
 import type { Transport } from './transport.js';
 import { startOver, type UploadEntry, type UploadTask } from './upload.js';
@@ -10,6 +11,9 @@ export interface TransferOptions {
   update: (task: UploadTask, change: Partial<UploadEntry>) => void;
 }
 
+/** The upload is unknown, over or gone; the file may still be good. */
+const LOST = [404, 409, 410];
+
 /** Bring a task from where it stands to the end: init, PUT, complete, each only if still needed. */
 export function createTransfer({ transport, put, update }: TransferOptions) {
   return advance;
@@ -17,8 +21,8 @@ export function createTransfer({ transport, put, update }: TransferOptions) {
   async function advance(task: UploadTask): Promise<UploadResult> {
     if (isExpired(task.ticket) && !task.sent) task.ticket = undefined;
     task.ticket ??= await init(task);
-    if (!task.sent) await send(task, task.ticket);
-    return complete(task, task.ticket);
+    const ticket = task.sent ? task.ticket : await send(task, task.ticket);
+    return complete(task, ticket);
   }
 
   async function init(task: UploadTask): Promise<UploadTicket> {
@@ -30,12 +34,17 @@ export function createTransfer({ transport, put, update }: TransferOptions) {
       headers: { 'Idempotency-Key': task.key },
       signal: task.controller.signal,
     });
-    task.key = crypto.randomUUID();
+    task.key = newId();
+    task.ending = undefined;
     update(task, { jobId: ticket.jobId });
     return ticket;
   }
 
-  async function send(task: UploadTask, ticket: UploadTicket, mayRenew = true): Promise<void> {
+  async function send(
+    task: UploadTask,
+    ticket: UploadTicket,
+    mayRenew = true,
+  ): Promise<UploadTicket> {
     task.step = 'put';
     update(task, { status: 'sending', loaded: 0, progress: 0 });
     try {
@@ -47,20 +56,18 @@ export function createTransfer({ transport, put, update }: TransferOptions) {
         onProgress: (loaded) => update(task, measure(task.entry.file, loaded)),
       });
     } catch (error) {
-      // 412: the bytes of an earlier try are there already; complete will check them.
-      if (statusOf(error) === 412) return markSent(task);
-      if (statusOf(error) !== 403) throw error;
-      task.ticket = undefined;
-      if (!mayRenew) throw error;
-      task.ticket = await init(task);
-      return send(task, task.ticket, false);
+      // 403: the address has expired. 412: an earlier try's bytes are there; complete will check them.
+      if (statusOf(error) === 403) {
+        task.ticket = undefined;
+        if (!mayRenew) throw error;
+        task.ticket = await init(task);
+        return send(task, task.ticket, false);
+      }
+      if (statusOf(error) !== 412) throw abandon(task, error);
     }
-    markSent(task);
-  }
-
-  function markSent(task: UploadTask) {
     task.sent = true;
     update(task, { loaded: task.entry.file.size, progress: 99 });
+    return ticket;
   }
 
   async function complete(task: UploadTask, { objectPath }: UploadTicket): Promise<UploadResult> {
@@ -68,16 +75,22 @@ export function createTransfer({ transport, put, update }: TransferOptions) {
     update(task, { status: 'completing' });
     try {
       const { url, path } = await transport.send<UploadResult>('POST', '/media/upload/complete', {
-        body: { objectPath: task.ticket?.objectPath ?? objectPath },
+        body: { objectPath },
         signal: task.controller.signal,
       });
       return { url, path };
     } catch (error) {
-      // The service no longer has the object: only a new beginning can help.
-      if ([404, 409, 410].includes(statusOf(error))) startOver(task);
-      throw error;
+      throw abandon(task, error);
     }
   }
+}
+
+/** Once the service has done with an upload, only a new beginning can help, if anything can. */
+function abandon(task: UploadTask, error: unknown): unknown {
+  if (!(error instanceof ServiceError) || error.retryable || error.status < 404) return error;
+  startOver(task);
+  const lost = LOST.includes(error.status) && error.code !== 'upload_failed';
+  return lost ? Object.assign(error, { retryable: true }) : error;
 }
 
 function contentTypeOf(file: File): string {

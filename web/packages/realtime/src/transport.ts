@@ -1,4 +1,5 @@
-import { readProblem, ServiceError } from './errors.js';
+import { aborted, readProblem, ServiceError } from './errors.js';
+import { createIdentity } from './identity.js';
 
 export type HeaderMap = Readonly<Record<string, string>>;
 /** Headers of every request; a function is asked each time, with `refresh` after a 401. */
@@ -16,13 +17,16 @@ export interface Transport {
   send<T>(method: string, path: string, options?: SendOptions): Promise<T>;
   open(path: string, options: SendOptions): Promise<Response>;
   resolve(url: string): string;
-  /** Replace the headers; true when what they say has changed. */
+  /** Replace the headers; true when the same user now sends others and the stream should follow. */
   setHeaders(headers: HeaderSource | undefined): boolean;
+  /** Hear that another user has taken over, or nobody: forget what was the last one's. */
+  onHandover(listener: () => void): () => void;
   canRefresh(): boolean;
 }
 
 export function createTransport(apiPrefix: string, initial: HeaderSource = {}): Transport {
   let source = initial;
+  const identity = createIdentity();
   const prefix = apiPrefix.replace(/\/+$/, '');
 
   function resolve(url: string): string {
@@ -30,10 +34,25 @@ export function createTransport(apiPrefix: string, initial: HeaderSource = {}): 
     return `${prefix}${url.startsWith('/') ? '' : '/'}${url}`;
   }
 
-  async function request(method: string, path: string, options: SendOptions, refresh: boolean) {
+  async function introduce(refresh: boolean): Promise<HeaderMap> {
+    const turn = identity.begin();
     const own = typeof source === 'function' ? await source({ refresh }) : source;
+    identity.meet(own, turn);
+    return own;
+  }
+
+  /** The answer, if who asked is still there to be told. */
+  async function whileHere<T>(answer: Promise<T>): Promise<T> {
+    const mine = identity.tenure();
+    await answer.catch(() => undefined);
+    if (mine !== identity.tenure()) throw aborted();
+    return answer;
+  }
+
+  async function request(method: string, path: string, options: SendOptions, refresh: boolean) {
+    const own = await introduce(refresh);
     const json = options.body !== undefined;
-    return fetch(resolve(path), {
+    const answer = fetch(resolve(path), {
       method,
       cache: 'no-store',
       headers: {
@@ -44,6 +63,7 @@ export function createTransport(apiPrefix: string, initial: HeaderSource = {}): 
       ...(json && { body: JSON.stringify(options.body) }),
       ...(options.signal && { signal: options.signal }),
     });
+    return whileHere(answer);
   }
 
   async function attempt(method: string, path: string, options: SendOptions) {
@@ -62,21 +82,23 @@ export function createTransport(apiPrefix: string, initial: HeaderSource = {}): 
     async send<T>(method: string, path: string, options: SendOptions = {}) {
       const response = await attempt(method, path, options);
       if (!response.ok) throw await readProblem(response);
-      const text = await response.text();
+      const text = await whileHere(response.text());
       return (text ? JSON.parse(text) : undefined) as T;
     },
     setHeaders(headers = {}) {
       const changed = !sameHeaders(source, headers);
       source = headers;
-      return changed;
+      if (typeof headers === 'function') return changed;
+      return !identity.meet(headers, identity.begin()) && changed;
     },
+    onHandover: identity.onHandover,
     canRefresh: () => typeof source === 'function',
   };
 }
 
 function describeFailure(error: unknown, signal: AbortSignal | undefined): ServiceError {
   if (error instanceof ServiceError) return error;
-  if (signal?.aborted) return new ServiceError('Cancelled.', { code: 'aborted', retryable: false });
+  if (signal?.aborted) return aborted();
   return new ServiceError('The service cannot be reached.', { code: 'network' });
 }
 

@@ -1,5 +1,6 @@
 import type { UploadResult, UploadTicket } from './contract.js';
-import { ServiceError, UploadError, type UploadStep } from './errors.js';
+import { aborted, ServiceError, UploadError, type UploadStep } from './errors.js';
+import { newId } from './newId.js';
 
 export type UploadStatus =
   | 'queued'
@@ -58,7 +59,7 @@ const RUNNING: readonly UploadStatus[] = ['queued', 'starting', 'sending', 'comp
 export function createTask(file: File): UploadTask {
   return {
     entry: {
-      id: crypto.randomUUID(),
+      id: newId(),
       file,
       status: 'queued',
       loaded: 0,
@@ -71,7 +72,7 @@ export function createTask(file: File): UploadTask {
     step: 'init',
     sent: false,
     ticket: undefined,
-    key: crypto.randomUUID(),
+    key: newId(),
     ending: undefined,
     controller: new AbortController(),
     onProgress: undefined,
@@ -110,12 +111,11 @@ export function rejectedBy(message: string, code: string | null | undefined): Up
 
 export function describeUpload(cause: unknown, step: UploadStep): UploadError {
   if (cause instanceof ServiceError) {
-    const { message, code, status, retryable, retryAfter, problem } = cause;
-    return new UploadError(message, { code, status, retryable, retryAfter, problem, step });
+    return new UploadError(cause.message, { ...cause, step });
   }
-  return new UploadError(String(cause), { code: `${step}_failed`, retryable: true, step });
+  return new UploadError(String(cause), { code: `${step}_failed`, step });
 }
 
 export function cancelled(step: UploadStep): UploadError {
-  return new UploadError('Cancelled.', { code: 'aborted', retryable: false, step });
+  return describeUpload(aborted(), step);
 }

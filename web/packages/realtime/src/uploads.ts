@@ -1,6 +1,6 @@
 import { type MediaClient, perClient } from './connection.js';
 import type { Job, MediaEvent, UploadResult } from './contract.js';
-import { UploadError } from './errors.js';
+import { type ServiceError, UploadError } from './errors.js';
 import { describeJobError } from './jobs.js';
 import { putBytes } from './put.js';
 import { createStore, type ReadableStore } from './store.js';
@@ -33,6 +33,11 @@ export interface Uploads extends ReadableStore<UploadsState> {
 }
 
 const IDLE: UploadsState = { uploads: [], isUploading: false, progress: 0, error: null };
+const LOST: Partial<UploadEntry> = {
+  status: 'failed',
+  error: rejectedBy('The service no longer knows this file. Upload it again.', 'job_not_found'),
+};
+
 /** The client's one queue of uploads. */
 export const getUploads = /* @__PURE__ */ perClient((client) => createUploads(client));
 
@@ -49,6 +54,7 @@ export function createUploads(
   let unfollow: (() => void) | undefined;
 
   const advance = createTransfer({ transport, put, update });
+  transport.onHandover(forget);
 
   function publish() {
     const all = [...tasks.values()];
@@ -144,7 +150,9 @@ export function createUploads(
   }
 
   async function ask(task: UploadTask, jobId: string) {
-    const job = await transport.send<Job>('GET', `/jobs/${jobId}`).catch(() => undefined);
+    const job = await transport.send<Job>('GET', `/jobs/${jobId}`).catch((error: ServiceError) => {
+      if (error.status === 404) conclude(task, LOST);
+    });
     if (job?.state === 'succeeded') conclude(task, { status: 'complete' });
     if (job?.state === 'failed') {
       const { message, code } = describeJobError(job.error);
@@ -162,7 +170,8 @@ export function createUploads(
     const task = tasks.get(id);
     if (!task || !isRunning(task.entry)) return;
     task.controller.abort();
-    if (task.ticket) void tellCancelled(task.ticket.jobId);
+    if (task.ticket)
+      void transport.send('POST', `/jobs/${task.ticket.jobId}/cancel`).catch(() => undefined);
     if (!waiting.includes(task)) return;
     waiting = waiting.filter((other) => other !== task);
     const error = cancelled(task.step);
@@ -170,8 +179,14 @@ export function createUploads(
     task.settle.reject(error);
   }
 
-  function tellCancelled(jobId: string) {
-    return transport.send('POST', `/jobs/${jobId}/cancel`).catch(() => undefined);
+  /** Leave nothing to the next user, and do nothing more in the name of the last. */
+  function forget() {
+    if (tasks.size === 0) return;
+    for (const task of tasks.values()) task.controller.abort();
+    for (const task of waiting) task.settle.reject(cancelled(task.step));
+    tasks.clear();
+    waiting = [];
+    publish();
   }
 
   function upload(file: File, options: UploadOptions = {}): Promise<UploadResult> {
@@ -193,7 +208,10 @@ export function createUploads(
     cancel,
     retry(id) {
       const task = tasks.get(id);
-      if (task && !isRunning(task.entry) && !task.entry.result) return enqueue(restart(task), {});
+      if (task && !isRunning(task.entry) && !task.entry.result) {
+        if (task.entry.status === 'cancelled') startOver(task);
+        return enqueue(task, {});
+      }
       const message = 'This upload cannot be tried again.';
       return Promise.reject(
         new UploadError(message, { code: 'not_retryable', retryable: false, step: 'init' }),
@@ -209,10 +227,4 @@ export function createUploads(
       publish();
     },
   };
-
-  function restart(task: UploadTask): UploadTask {
-    if (task.entry.status === 'cancelled') startOver(task);
-    task.ending = undefined;
-    return task;
-  }
 }

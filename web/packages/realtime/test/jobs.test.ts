@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import type { Job, MediaEvent } from '../src/contract.js';
 import { applyEvent, createJob, createJobs, mergeJob } from '../src/jobs.js';
 import { createTransport } from '../src/transport.js';
-import { createTestEvents, stubService } from './doubles.js';
+import { createTestEvents, refusal, stubService } from './doubles.js';
 
 const jobId = 'j1';
 const record = (part: Partial<Job> = {}): Job => ({
@@ -18,6 +18,8 @@ const record = (part: Partial<Job> = {}): Job => ({
 });
 const event = (type: string, data: object = {}) =>
   ({ type, data: { jobId, ...data } }) as MediaEvent;
+
+const settled = () => new Promise((resolve) => setTimeout(resolve));
 
 function setUp(routes: Parameters<typeof stubService>[0] = {}) {
   const service = stubService({ 'GET /jobs': { jobs: [] }, ...routes });
@@ -111,4 +113,48 @@ test('the last one to leave stops listening', () => {
   expect(events.listeners.size).toBe(1);
   second();
   expect(events.listeners.size).toBe(0);
+});
+
+test('a job that the service lost in a restart is taken away', async () => {
+  const { events, jobs, job, service } = setUp({ 'GET /jobs': { jobs: [record()] } });
+  jobs.follow();
+  await vi.waitFor(() => expect(job()?.state).toBe('running'));
+  service.routes['GET /jobs'] = { jobs: [] };
+  events.say('reset');
+  await vi.waitFor(() => expect(job()).toBeUndefined());
+});
+
+test('a job that cannot be asked after just now stays', async () => {
+  const { events, jobs, job, service } = setUp({ 'GET /jobs': { jobs: [record()] } });
+  jobs.follow();
+  await vi.waitFor(() => expect(job()).toBeDefined());
+  service.routes['GET /jobs/j1'] = () => refusal(503, 'busy', 'Later.');
+  events.say('reset');
+  await vi.waitFor(() => expect(service.routesAsked()).toContain('GET /jobs/j1'));
+  await settled();
+  expect(job()?.state).toBe('running');
+});
+
+test('a job accepted a moment ago is asked for once more before it is taken away', async () => {
+  vi.useFakeTimers();
+  const { events, jobs, job, service } = setUp();
+  jobs.follow();
+  jobs.expect(jobId);
+  events.say('ready');
+  await vi.advanceTimersByTimeAsync(100);
+  expect(service.routesAsked()).toContain('GET /jobs/j1');
+  expect(job()?.state).toBe('queued');
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(job()).toBeUndefined();
+  vi.useRealTimers();
+});
+
+test('an accepted job of which something was heard gets no second chance', async () => {
+  const { events, jobs, job } = setUp();
+  jobs.follow();
+  jobs.expect(jobId);
+  events.say('generation_started', { jobId });
+  expect(job()?.state).toBe('running');
+  events.say('reset');
+  await vi.waitFor(() => expect(job()).toBeUndefined());
 });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { MediaEvent } from '../src/contract.js';
 import { createEventStream, type StreamOptions } from '../src/stream.js';
 import { createTransport, type HeaderSource } from '../src/transport.js';
-import { stubEventSource } from './doubles.js';
+import { bearerOf, stubEventSource } from './doubles.js';
 
 let leaveAll: (() => void)[] = [];
 beforeEach(() => vi.useFakeTimers());
@@ -208,4 +208,26 @@ test('coming online ends the wait', async () => {
   window.dispatchEvent(new Event('online'));
   await tick();
   expect(source.fetch).toHaveBeenCalledTimes(2);
+});
+
+test('another user begins without the position of the last one', async () => {
+  const { source, transport, names } = follow({}, bearerOf('alice'));
+  await tick();
+  await source.last().send('id: e:7\nevent: job_queued\ndata: {"jobId":"j"}\n\n');
+  transport.setHeaders(bearerOf('bob'));
+  await tick();
+  expect(source.connections).toHaveLength(2);
+  expect(source.last().headers).toMatchObject(bearerOf('bob'));
+  expect(source.last().headers['Last-Event-ID']).toBeUndefined();
+  expect(names()).toEqual(['job_queued', 'reset']);
+});
+
+test('a stream that nobody hears any more does not come back as another', async () => {
+  const { source, transport, stream, leave } = follow({}, bearerOf('alice'));
+  await tick();
+  leave();
+  transport.setHeaders(undefined);
+  await tick(5_000);
+  expect(source.connections).toHaveLength(1);
+  expect(stream.status.get()).toBe('idle');
 });

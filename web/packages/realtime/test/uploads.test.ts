@@ -3,7 +3,7 @@ import { ServiceError } from '../src/errors.js';
 import type { PutOptions } from '../src/put.js';
 import { createTransport } from '../src/transport.js';
 import { createUploads } from '../src/uploads.js';
-import { createTestEvents, fileOf, refusal, stubService } from './doubles.js';
+import { bearerOf, createTestEvents, fileOf, refusal, stubService } from './doubles.js';
 
 const INIT = 'POST /media/upload/init';
 const COMPLETE = 'POST /media/upload/complete';
@@ -46,7 +46,7 @@ function setUp(routes: Parameters<typeof stubService>[0] = {}) {
   const entry = (index = 0) => uploads.get().uploads[index];
   const begun = (count: number) => vi.waitFor(() => expect(puts.length).toBe(count));
   const send = (index = 0) => puts[index] as Sending;
-  return { service, put, puts, events, uploads, entry, begun, send };
+  return { service, put, puts, events, transport, uploads, entry, begun, send };
 }
 
 let file: File;
@@ -154,6 +154,140 @@ test('a complete that does not find the object lets the retry begin anew', async
   expect(service.routesAsked()).toEqual([INIT, COMPLETE, INIT, COMPLETE]);
 });
 
+test.each([
+  [404, 'upload_not_found'],
+  [409, 'upload_closed'],
+  [410, 'object_gone'],
+])(
+  'a complete that answers %i %s says so, and is retried from the beginning',
+  async (status, code) => {
+    const { service, uploads, begun, send } = setUp({
+      [COMPLETE]: () => refusal(status, code, 'The sentence of the service.'),
+    });
+    const first = uploads.upload(file);
+    await begun(1);
+    send().finish();
+    await expect(first).rejects.toMatchObject({
+      step: 'complete',
+      code,
+      status,
+      message: 'The sentence of the service.',
+      retryable: true,
+    });
+    service.routes[COMPLETE] = done;
+    const second = uploads.upload(file);
+    await begun(2);
+    send(1).finish();
+    await expect(second).resolves.toEqual(done);
+    expect(service.routesAsked()).toEqual([INIT, COMPLETE, INIT, COMPLETE]);
+    expect(uploads.get().uploads).toHaveLength(1);
+  },
+);
+
+test.each([
+  [409, 'upload_failed'],
+  [415, 'type_not_allowed'],
+  [422, 'empty_file'],
+])(
+  'a file judged by %i %s is not offered again, and begins anew if asked to',
+  async (status, code) => {
+    const { service, uploads, begun, send, entry } = setUp({
+      [COMPLETE]: () => refusal(status, code, 'This is no picture.'),
+    });
+    const first = uploads.upload(file);
+    await begun(1);
+    send().finish();
+    await expect(first).rejects.toMatchObject({
+      code,
+      message: 'This is no picture.',
+      retryable: false,
+    });
+    const second = uploads.retry(entry()?.id ?? '').catch(() => undefined);
+    await begun(2);
+    send(1).finish();
+    await second;
+    expect(service.routesAsked()).toEqual([INIT, COMPLETE, INIT, COMPLETE]);
+  },
+);
+
+test('an address that is closed for good is not sent to twice', async () => {
+  const { service, uploads, begun, send, entry } = setUp();
+  const first = uploads.upload(file);
+  await begun(1);
+  send().fail(new ServiceError('This upload is over.', { code: 'upload_closed', status: 409 }));
+  await expect(first).rejects.toMatchObject({ step: 'put', retryable: true });
+  const second = uploads.retry(entry()?.id ?? '');
+  await begun(2);
+  send(1).finish();
+  await expect(second).resolves.toEqual(done);
+  expect(service.routesAsked()).toEqual([INIT, INIT, COMPLETE]);
+});
+
+test('an upload that ends while its bytes are on their way says why', async () => {
+  const { uploads, begun, send, events } = setUp({
+    [COMPLETE]: () => refusal(409, 'upload_failed', 'The upload took too long.'),
+  });
+  const result = uploads.upload(file);
+  await begun(1);
+  events.say('upload_failed', { jobId: 'job-1', error: 'Too long.', code: 'upload_incomplete' });
+  send().finish();
+  await expect(result).rejects.toMatchObject({ message: 'The upload took too long.' });
+});
+
+test('what was said of an upload that is over does not end the new one', async () => {
+  const { service, uploads, begun, send, events, entry } = setUp();
+  service.routes[COMPLETE] = () => {
+    events.say('upload_failed', { jobId: 'job-1', error: 'Lost.', code: 'upload_incomplete' });
+    return refusal(404, 'upload_not_found', 'Lost.');
+  };
+  const first = uploads.upload(file);
+  await begun(1);
+  send().finish();
+  await expect(first).rejects.toThrow('Lost.');
+  service.routes[COMPLETE] = done;
+  const second = uploads.upload(file);
+  await begun(2);
+  send(1).finish();
+  await second;
+  expect(entry()?.status).toBe('processing');
+});
+
+test('an ingest that ends before a repeated complete is not lost', async () => {
+  const { service, uploads, begun, send, events, entry } = setUp({
+    [COMPLETE]: () => refusal(500, 'internal', 'Broke.'),
+  });
+  const first = uploads.upload(file);
+  await begun(1);
+  events.say('upload_complete', { jobId: 'job-1', result: done });
+  send().finish();
+  await expect(first).rejects.toThrow('Broke.');
+  service.routes[COMPLETE] = done;
+  await uploads.retry(entry()?.id ?? '');
+  expect(entry()?.status).toBe('complete');
+});
+
+test('when another user takes over, what runs is stopped and nothing is left to see', async () => {
+  const { uploads, begun, send, transport, service } = setUp();
+  transport.setHeaders(bearerOf('alice'));
+  const all = uploads.uploadMany([1, 2, 3, 4].map((n) => fileOf(`${n}.png`)));
+  await begun(3);
+  transport.setHeaders(bearerOf('bob'));
+  expect(uploads.get()).toMatchObject({ uploads: [], isUploading: false, error: null });
+  expect(send().signal.aborted).toBe(true);
+  expect((await all).map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+  expect(service.routesAsked()).toEqual([INIT, INIT, INIT]);
+});
+
+test('a fresh token of the same user stops nothing', async () => {
+  const { uploads, begun, send, transport } = setUp();
+  transport.setHeaders(bearerOf('alice'));
+  const result = uploads.upload(file);
+  await begun(1);
+  transport.setHeaders(bearerOf('alice', { exp: 2 }));
+  send().finish();
+  await expect(result).resolves.toEqual(done);
+});
+
 test('a refused address is renewed once, then the refusal stands', async () => {
   const { service, uploads, begun, send } = setUp();
   const result = uploads.upload(file);
@@ -257,6 +391,21 @@ test('a new connection asks after files whose end nobody heard', async () => {
   await result;
   events.say('reset');
   await vi.waitFor(() => expect(entry()?.status).toBe('complete'));
+});
+
+test('a new connection ends a file whose job the service has lost', async () => {
+  const { uploads, begun, send, events, entry } = setUp();
+  const result = uploads.upload(file);
+  await begun(1);
+  send().finish();
+  await result;
+  events.say('reset');
+  await vi.waitFor(() => expect(entry()?.status).toBe('failed'));
+  expect(uploads.get().error).toMatchObject({
+    step: 'ingest',
+    code: 'job_not_found',
+    message: 'The service no longer knows this file. Upload it again.',
+  });
 });
 
 test('an empty file without a type is sent with the type that init was told', async () => {

@@ -108,6 +108,8 @@ function Bar({ item, onDelete, onClose }: BarProps) {
 
 function CopyButton({ text }: { text: string }) {
   const [copied, setCopied] = useState(false);
+  // Browsers give pages a clipboard only over https and on localhost.
+  if (!navigator.clipboard) return null;
   const copy = () => navigator.clipboard.writeText(text).then(() => setCopied(true));
   return (
     <Button

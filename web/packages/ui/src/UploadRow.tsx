@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react';
 import { Button } from './Button.js';
 import { Icon } from './icons.js';
-import { formatBytes } from './media.js';
+import { formatBytes, kindOf } from './media.js';
 import { Progress } from './Progress.js';
 import type { QueueEntry } from './uploadQueue.js';
 
@@ -49,11 +49,15 @@ function describeStatus({ file, status }: QueueEntry, progress: number | null): 
 }
 
 function FilePreview({ file }: { file: File }) {
-  const url = useObjectUrl(file.type.startsWith('image/') ? file : null);
-  if (url) return <img className="pu-thumb" src={url} alt="" />;
+  const [undecodable, setUndecodable] = useState(false);
+  const kind = kindOf({ path: file.name, url: '', contentType: file.type });
+  const url = useObjectUrl(kind === 'image' ? file : null);
+  if (url && !undecodable) {
+    return <img className="pu-thumb" src={url} alt="" onError={() => setUndecodable(true)} />;
+  }
   return (
     <span className="pu-thumb">
-      <Icon name={file.type.startsWith('video/') ? 'video' : 'file'} />
+      <Icon name={kind} />
     </span>
   );
 }

@@ -36,6 +36,7 @@ export interface UploadQueue {
 
 const CONCURRENCY = 3;
 const LINGER = 4_000;
+let created = 0;
 
 /** A list of files on their way, three at a time, whatever function does the sending. */
 export function createUploadQueue(): UploadQueue {
@@ -123,7 +124,8 @@ function matches(file: File, accept: string): boolean {
 
 function createEntry(file: File, error: string | null): QueueEntry {
   const status = error ? 'failed' : 'waiting';
-  return { id: crypto.randomUUID(), file, status, progress: null, error, retryable: false };
+  created += 1;
+  return { id: `upload-${created}`, file, status, progress: null, error, retryable: false };
 }
 
 function explain(cause: unknown): Pick<QueueEntry, 'error' | 'retryable'> {

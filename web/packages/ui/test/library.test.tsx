@@ -155,3 +155,11 @@ test('loading, failed, empty and more each look different', async () => {
   await userEvent.click(screen.getByRole('button', { name: 'Load more' }));
   expect(onLoadMore).toHaveBeenCalledOnce();
 });
+
+test('where the page has no clipboard no address is offered to copy', async () => {
+  vi.spyOn(navigator, 'clipboard', 'get').mockReturnValue(undefined as never);
+  render(<MediaLibrary items={items} />);
+  await userEvent.click(tile('a.png'));
+  expect(screen.getByRole('dialog')).toBeTruthy();
+  expect(screen.queryByRole('button', { name: 'Copy address' })).toBeNull();
+});

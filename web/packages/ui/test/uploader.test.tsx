@@ -147,3 +147,18 @@ test('an upload function that tells nothing shows the shared progress of a singl
   await choose(png('a.png'));
   expect(screen.getByRole('progressbar').getAttribute('value')).toBe('30');
 });
+
+test('a picture that cannot be decoded has a calm face instead of a broken one', async () => {
+  const { choose, zone } = setUp();
+  await choose(png('liar.png'));
+  fireEvent.error(zone.querySelector('img.pu-thumb') as HTMLImageElement);
+  expect(zone.querySelector('img')).toBeNull();
+  expect(zone.querySelector('.pu-thumb svg')).not.toBeNull();
+});
+
+test('over plain http off localhost files are taken too', async () => {
+  vi.stubGlobal('crypto', {});
+  const { choose, upload } = setUp();
+  await choose(png('a.png'), png('b.png'));
+  expect(upload).toHaveBeenCalledTimes(2);
+});
