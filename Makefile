@@ -19,7 +19,7 @@ help: ## Show what each target does
 dev: .venv/ready $(STUDIO) ## Run service, worker and studio page in one process
 	@media-pipeline dev
 
-test: check test-python test-web journey ## Prove everything: what CI runs
+test: check test-web journey test-python ## Prove everything: what CI runs
 
 check: lint types contracts ## Lint, format, types and import contracts, without running anything
 
