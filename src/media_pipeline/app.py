@@ -132,10 +132,10 @@ class Program:
     async def _begin(self) -> None:
         if self.settings.database_path:
             self.settings.database_path.parent.mkdir(parents=True, exist_ok=True)
-        if self.settings.forgets_objects:
-            _log.warning("store.in_memory", hint="objects end with the process, rows stay: set STORAGE_DIR")
         await self.database.open()
         await migrate(self.database)
+        if self.settings.forgets_objects:
+            _log.warning("store.in_memory", hint="objects end with the process, rows stay: set STORAGE_DIR")
         await self.queue.open()
         rescuer = Rescuer(
             self.queue,
