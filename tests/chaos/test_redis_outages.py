@@ -179,6 +179,20 @@ async def test_without_a_server_everybody_is_told_in_time() -> None:
             subscription.close()
 
 
+async def test_an_outage_that_lasts_holds_up_nobody_again() -> None:
+    """Once the patience is over, publishing fails at once for as long as Redis is away."""
+    with redis_server() as server:
+        async with process(server, patience=0.1) as only:
+            server.kill()
+            for _ in range(2):
+                with pytest.raises(BusError):
+                    await only.bus.publish(state("a"))
+            async with asyncio.timeout(0.1):
+                for _ in range(50):
+                    with pytest.raises(BusError):
+                        await only.bus.publish(state("a"))
+
+
 async def test_a_flushed_script_cache_heals() -> None:
     """A server that forgot our scripts is linked anew, and the call goes through."""
     with redis_server() as server:

@@ -44,17 +44,20 @@ class RedisLine:
         self._keeping: asyncio.Task[None] | None = None
         self._closed = False
         self._trouble = "not connected yet"
+        self._down_since = clock.monotonic()
 
     def open(self) -> None:
         """Begin to connect, and do not wait for it."""
         if self._keeping is None and not self._closed:
+            self._down_since = self._clock.monotonic()
             self._keeping = asyncio.get_running_loop().create_task(self._keep())
 
     async def reach(self, seconds: float) -> Link:
-        """Return the link, waiting for one if need be; `BusError` when there is none in time."""
+        """Return the link; `BusError` if it is down for `seconds`, or is so already."""
         self.open()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            # Counted from the loss: an outage that lasts holds up nobody again.
+            async with asyncio.timeout(self._down_since + seconds - self._clock.monotonic()):
                 await self._up.wait()
         if self._closed:
             raise BusError("The bus is closed: the service is stopping.")
@@ -117,6 +120,7 @@ class RedisLine:
             self._note(link.lost.result())
         finally:
             self.link = None
+            self._down_since = self._clock.monotonic()
             if not self._closed:
                 self._up.clear()
             link.drop("closed")
