@@ -36,7 +36,7 @@ class RedisBus:
         clock: Clock,
         history: int = 1000,
         max_age: float = 3600.0,
-        patience: float = 3.0,
+        patience: float = 2.0,
         prefix: str = "media-pipeline",
     ) -> None:
         self._line = line
