@@ -10,6 +10,7 @@ import atexit
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ from pathlib import Path
 import hiredis
 import pytest
 
-READY = b"eady to accept connections"
+READY = re.compile(rb"eady to accept connections|Sentinel ID is")
 
 
 class RedisServer:
@@ -37,19 +38,22 @@ class RedisServer:
 
     def start(self) -> None:
         """Start, empty; return when commands are answered."""
-        address = ("--port", "0", "--unixsocket", str(self.socket))
-        memory_only = ("--save", "", "--appendonly", "no", "--dir", str(self.folder))
         self._process = subprocess.Popen(
-            [find_server(), *address, *memory_only, *self._options],
+            [find_server(), *self.arguments()],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
         )
         assert self._process.stdout is not None
         lines = []
-        while READY not in (line := self._process.stdout.readline()):
+        while not READY.search(line := self._process.stdout.readline()):
             lines.append(line)
             assert line, f"the server did not start: {b''.join(lines).decode()}"
+
+    def arguments(self) -> tuple[str, ...]:
+        address = ("--port", "0", "--unixsocket", str(self.socket))
+        memory_only = ("--save", "", "--appendonly", "no", "--dir", str(self.folder))
+        return (*address, *memory_only, *self._options)
 
     def kill(self) -> None:
         """End it without warning, as `kill -9` does."""
@@ -84,6 +88,24 @@ class RedisServer:
             self._process.send_signal(number)
 
 
+class Sentinel(RedisServer):
+    """A sentinel that watches one primary under the name `main`."""
+
+    def __init__(self, *, port: int, primary: int, password: str) -> None:
+        super().__init__()
+        self._port = port
+        self._primary = primary
+        self._password = password
+
+    def arguments(self) -> tuple[str, ...]:
+        config = self.folder / "sentinel.conf"
+        config.write_text(
+            f"port {self._port}\nbind 127.0.0.1\ndir {self.folder}\n"
+            f"sentinel monitor main 127.0.0.1 {self._primary} 1\nsentinel auth-pass main {self._password}\n"
+        )
+        return str(config), "--sentinel"
+
+
 def ask(path: Path, *command: str | int | bytes) -> object:
     """Send one command to the server at a socket and return the reply."""
     reader = hiredis.Reader(notEnoughData=...)
@@ -101,9 +123,15 @@ def ask(path: Path, *command: str | int | bytes) -> object:
 @contextmanager
 def redis_server(*options: str) -> Iterator[RedisServer]:
     """Run a server that a test may do anything to."""
-    server = RedisServer(*options)
-    server.start()
+    with running(RedisServer(*options)) as server:
+        yield server
+
+
+@contextmanager
+def running(server: RedisServer) -> Iterator[RedisServer]:
+    """Start a server, and leave nothing of it."""
     try:
+        server.start()
         yield server
     finally:
         server.remove()
