@@ -14,10 +14,12 @@ from typing import get_args
 
 import structlog
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
 
 from media_pipeline import __version__
 from media_pipeline.api.auth import Tokens
 from media_pipeline.api.cors import ApiCors
+from media_pipeline.api.door import StreamDoor
 from media_pipeline.api.limits import BodyLimit
 from media_pipeline.api.openapi import describe_api
 from media_pipeline.api.problems import install_problems
@@ -232,6 +234,12 @@ def create_app(program: Program) -> FastAPI:
     if program.settings.cors_origins:
         app.add_middleware(ApiCors, origins=program.settings.cors_origins)
     return app
+
+
+def create_service(program: Program) -> ASGIApp:
+    """Build what a server serves: the HTTP surface, and before it the door for event streams."""
+    snapshot = partial(read_history, program.queue, program.announcer)
+    return StreamDoor(create_app(program), program.hub, program.tokens, snapshot=snapshot)
 
 
 def _routers(program: Program) -> list[APIRouter]:
