@@ -1,6 +1,7 @@
 """Servers that ask for a password, speak TLS, or are found through Sentinel."""
 
 import asyncio
+import contextlib
 import shutil
 import socket
 import ssl
@@ -98,13 +99,17 @@ async def tls_before(server: RedisServer, folder: Path) -> AsyncIterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*make_certificate(folder))
 
+    joined: set[asyncio.Task[None] | None] = set()
+
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        joined.add(asyncio.current_task())
         inner_reader, inner_writer = await asyncio.open_unix_connection(server.socket)
         await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
 
     listening = await asyncio.start_server(join, "127.0.0.1", 0, ssl=context)
     async with listening:
         yield int(listening.sockets[0].getsockname()[1])
+        await asyncio.gather(*(task for task in joined if task is not None))
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -115,6 +120,8 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         pass
     finally:
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
