@@ -47,8 +47,10 @@ test-long: .venv/ready $(STUDIO) ## The tests at full figures
 	@pytest -m "long or not long" --timeout 1800
 
 bench: .venv/ready ## The benchmarks, each beside its floor in the same run
+	@$(UV) sync --locked --quiet --group bench
 	@python -m bench.queue
 	@python -m bench.latency
+	@python -m bench.realtime
 
 format: .venv/ready web/node_modules/ready ## Write the code as the linters want it
 	@ruff check --fix . && ruff format .

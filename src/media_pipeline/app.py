@@ -10,19 +10,22 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import structlog
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
 
 from media_pipeline import __version__
 from media_pipeline.api.auth import Tokens
 from media_pipeline.api.cors import ApiCors
+from media_pipeline.api.door import StreamDoor
 from media_pipeline.api.limits import BodyLimit
 from media_pipeline.api.openapi import describe_api
 from media_pipeline.api.problems import install_problems
 from media_pipeline.api.routes.events import events_routes
 from media_pipeline.api.routes.generate import generate_routes
-from media_pipeline.api.routes.health import health_routes
+from media_pipeline.api.routes.health import Probe, health_routes
 from media_pipeline.api.routes.jobs import jobs_routes, read_history
 from media_pipeline.api.routes.media import media_routes
 from media_pipeline.api.routes.storage import storage_routes
@@ -43,13 +46,18 @@ from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
 from media_pipeline.queue.doorbell import LocalDoorbell
+from media_pipeline.queue.queue import Doorbell, Ring
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
 from media_pipeline.queue.sqlite import SqliteQueue
 from media_pipeline.queue.worker import Handler, Worker, WorkerSettings
+from media_pipeline.realtime.bus import Bus
 from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.memory import MemoryBus
 from media_pipeline.realtime.publisher import Publisher
+from media_pipeline.realtime.redis import RedisBus
+from media_pipeline.realtime.redis_doorbell import RedisDoorbell
+from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings
 from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
@@ -81,11 +89,12 @@ class Program:
         self.tokens = build_tokens(settings)
         self.store = self._build_store()
         self.database = SqliteDatabase(settings.database_path, clock=self.clock)
-        self.doorbell = LocalDoorbell()
+        self.line = None if settings.redis is None else RedisLine(settings.redis, clock=self.clock)
+        self.doorbell = self._build_doorbell()
         self.queue = SqliteQueue(
             self.database, self.doorbell, window=lambda _kind: settings.media_concurrency
         )
-        self.bus = MemoryBus(clock=self.clock)
+        self.bus = self._build_bus()
         self.hub = Hub(
             self.bus,
             clock=self.clock,
@@ -130,6 +139,8 @@ class Program:
             raise
 
     async def _begin(self) -> None:
+        if self.line is not None:
+            self.line.open()
         if self.settings.database_path:
             self.settings.database_path.parent.mkdir(parents=True, exist_ok=True)
         await self.database.open()
@@ -182,6 +193,21 @@ class Program:
         await self.store.aclose()
         await self.database.aclose()
 
+    def probes(self) -> Mapping[str, Probe]:
+        """Return what says of each part, by raising, that it cannot work."""
+        bus = {} if self.line is None else {"bus": self.line.probe}
+        return {"database": self.queue.depth, **bus}
+
+    def _build_bus(self) -> Bus:
+        if self.line is None:
+            return MemoryBus(clock=self.clock)
+        return RedisBus(self.line, clock=self.clock)
+
+    def _build_doorbell(self) -> Doorbell:
+        if self.line is None:
+            return LocalDoorbell()
+        return RedisDoorbell(LocalDoorbell(), self.line, rings=get_args(Ring))
+
     def _build_store(self) -> MemoryStore | LocalStore:
         settings = self.settings
         secret = derive_secret(token_secret(settings), "upload tickets")
@@ -228,10 +254,16 @@ def create_app(program: Program) -> FastAPI:
     return app
 
 
+def create_service(program: Program) -> ASGIApp:
+    """Build what a server serves: the HTTP surface, and before it the door for event streams."""
+    snapshot = partial(read_history, program.queue, program.announcer)
+    return StreamDoor(create_app(program), program.hub, program.tokens, snapshot=snapshot)
+
+
 def _routers(program: Program) -> list[APIRouter]:
     queue, store, announcer = program.queue, program.store, program.announcer
     return [
-        health_routes({"database": program.queue.depth}),
+        health_routes(program.probes()),
         generate_routes(queue, program.manager, program.library, announcer),
         uploads_routes(program.uploads, store, program.meter),
         media_routes(program.library, store, program.publisher),

@@ -10,6 +10,8 @@ from media_pipeline.app import Program
 from media_pipeline.db.migrate import migrate
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.realtime.redis_connect import CONNECT_SECONDS
+from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings
 from media_pipeline.storage.store import Store
 
@@ -34,6 +36,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("store", "cannot be opened", str(error))
         return
     yield await _try("database", partial(_use_database, program))
+    if program.line is not None:
+        yield await _try("bus", partial(_use_redis, program.line))
     yield await _try("store", partial(_use_store, program.store))
     for provider in program.providers:
         yield await _try(f"provider {provider.name}", partial(_ask_models, provider))
@@ -56,6 +60,14 @@ async def _use_database(program: Program) -> str:
     finally:
         await program.database.aclose()
     return f"SQLite at {path}" if path else "SQLite in memory: jobs and library end with the process"
+
+
+async def _use_redis(line: RedisLine) -> str:
+    try:
+        await line.probe(CONNECT_SECONDS)
+    finally:
+        await line.aclose()
+    return "Redis answers"
 
 
 async def _use_store(store: Store) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 
 import uvicorn
 
-from media_pipeline.app import Program, create_app
+from media_pipeline.app import Program, create_service
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.settings import Settings
 
@@ -34,7 +34,7 @@ class Server(uvicorn.Server):
     def __init__(self, program: Program, *, on_ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                create_app(program),
+                create_service(program),
                 access_log=False,
                 log_level="warning",
                 lifespan="off",  # uvicorn would swallow why a start failed; see `run`

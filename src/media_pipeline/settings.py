@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from media_pipeline.redis_url import RedisUrl
+
 GIB: Final = 1024**3
 DAY: Final = 86400
 MIN_SECRET_BYTES: Final = 32
@@ -58,7 +60,9 @@ class Settings(BaseSettings):
     gcs_bucket: str | None = Field(None, description="a Google Cloud Storage bucket")
     s3_bucket: str | None = Field(None, description="an S3-compatible bucket")
     database_url: str | None = Field(None, description="sqlite:///path; unset: see the documentation")
-    redis_url: str | None = Field(None, description="event bus between processes")
+    redis_url: SecretStr | None = Field(
+        None, description="event bus and wake-up between processes: Redis 7+ or Valkey 8+"
+    )
     auth_jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the Bearer tokens")
     auth_jwks_url: str | None = Field(None, description="key set of the Bearer tokens")
     auth_issuer: str | None = Field(None, description="the `iss` that tokens must have")
@@ -91,6 +95,13 @@ class Settings(BaseSettings):
             raise ValueError(f"needs at least {MIN_SECRET_BYTES} bytes (RFC 7518, section 3.2)")
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _readable_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            RedisUrl.parse(value.get_secret_value())
+        return value
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         for check in (self._one_store, self._built_engines, self._safe_host, self._database_fits):
@@ -105,7 +116,7 @@ class Settings(BaseSettings):
         return None if len(named) < 2 else f"{' and '.join(map(str.upper, named))} name more than one store"  # noqa: PLR2004
 
     def _built_engines(self) -> str | None:
-        for name in ("gcs_bucket", "s3_bucket", "redis_url", "auth_jwks_url"):
+        for name in ("gcs_bucket", "s3_bucket", "auth_jwks_url"):
             if getattr(self, name) is not None:
                 return f"{name.upper()} is not supported by this release"
         if self.database_url and not self.database_url.startswith("sqlite://"):
@@ -125,6 +136,11 @@ class Settings(BaseSettings):
         if self.storage_dir is not None and self.database_path is None:
             return "DATABASE_URL is in memory while STORAGE_DIR is durable; the library would vanish"
         return None
+
+    @property
+    def redis(self) -> RedisUrl | None:
+        """Where Redis is; None for a program of one process."""
+        return None if self.redis_url is None else RedisUrl.parse(self.redis_url.get_secret_value())
 
     @property
     def development(self) -> bool:

@@ -26,7 +26,7 @@ from .recorder import ANN, BOB, Recorder, listen, progress, state
 USERS = st.sampled_from([ANN, BOB])
 
 
-@dataclass
+@dataclass(eq=False)
 class Reader:
     """A reader and the place in the model's list from which it must have seen everything."""
 
@@ -38,10 +38,12 @@ class Reader:
 
 @dataclass
 class Model:
-    """All that one user was ever sent, as plain as it gets."""
+    """All that one user was ever sent, as plain as it gets; what the bus lost is `forgotten` and `stale`."""
 
     keys: list[str] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
+    forgotten: int = 0
+    stale: set[str] = field(default_factory=set)
 
 
 class BusMachine(RuleBasedStateMachine):
@@ -57,6 +59,7 @@ class BusMachine(RuleBasedStateMachine):
         self.stack = AsyncExitStack()
         self.bus: Bus = self.runner.run(self.stack.enter_async_context(type(self).engine()))
         self.models = {ANN: Model(), BOB: Model()}
+        self.readers: list[Reader] = []
         self.number = 0
 
     def teardown(self) -> None:
@@ -72,7 +75,8 @@ class BusMachine(RuleBasedStateMachine):
 
     @rule(user=USERS, back=st.integers(1, HISTORY // 2))
     def publish_again(self, user: UserId, back: int) -> None:
-        for key in self.models[user].keys[-back:][:1]:
+        model = self.models[user]
+        for key in model.keys[model.forgotten :][-back:][:1]:
             self.runner.run(self._publish(user, [key]))
 
     @rule(user=USERS)
@@ -88,12 +92,13 @@ class BusMachine(RuleBasedStateMachine):
         seen, subscription = self.runner.run(listen(self.bus, user=user))
         assert seen.openings == [Opening.READY]
         begin = self._learn(user, seen)
-        return Reader(user, seen, subscription, begin)
+        return self._enter(Reader(user, seen, subscription, begin))
 
     @rule(reader=consumes(live), target=places)
     def cut(self, reader: Reader) -> Any:
         self._check(reader)
         reader.subscription.close()
+        self.readers.remove(reader)
         return multiple(*((reader.user, position) for position in reader.seen.positions[-HISTORY:]))
 
     @rule(place=places, target=live)
@@ -103,12 +108,14 @@ class BusMachine(RuleBasedStateMachine):
         seen, subscription = self.runner.run(listen(self.bus, user=user, since=position))
         if seen.openings == [Opening.RESUMED]:
             assert seen.keys == model.keys[begin:]
+            assert position not in model.stale, "a position that was lost resumed"
         else:
             assert seen.openings == [Opening.RESET]
             assert not seen.keys
-            assert len(model.keys) - begin >= HISTORY, "a position still kept was reset"
+            kept = position not in model.stale and len(model.keys) - begin < HISTORY
+            assert not kept, "a position still kept was reset"
             begin = self._learn(user, seen)
-        return Reader(user, seen, subscription, begin)
+        return self._enter(Reader(user, seen, subscription, begin))
 
     @rule(place=places)
     def resume_as_another(self, place: tuple[UserId, str]) -> None:
@@ -126,6 +133,10 @@ class BusMachine(RuleBasedStateMachine):
     async def _publish(self, user: UserId, keys: list[str]) -> None:
         for key in keys:
             await self.bus.publish(state(key, user=user))
+
+    def _enter(self, reader: Reader) -> Reader:
+        self.readers.append(reader)
+        return reader
 
     def _learn(self, user: UserId, seen: Recorder) -> int:
         model = self.models[user]

@@ -7,7 +7,9 @@ when it ends is the hub's; here are only HTTP's questions and the watch for a re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query
@@ -124,13 +126,25 @@ class EventStream(Response):
 
 
 async def _last(outlet: AsgiPush, receive: Callable[[], Awaitable[MutableMapping[str, object]]]) -> None:
-    """Return when the stream is over or its reader is gone."""
-    watch = asyncio.create_task(_until_disconnect(receive))
-    watch.add_done_callback(lambda _: outlet.abort())
-    try:
-        await outlet.over
-    finally:
-        watch.cancel()
+    """Return when the stream is over or its reader is gone.
+
+    One task, the request's own, waits for both: a second one would cost each stream a kibibyte or two.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(None) as watch:
+            wake = partial(_end_watch, watch)
+            outlet.over.add_done_callback(wake)
+            try:
+                await _until_disconnect(receive)
+            finally:
+                outlet.over.remove_done_callback(wake)
+    outlet.abort()
+
+
+def _end_watch(watch: asyncio.Timeout, _over: asyncio.Future[bool]) -> None:
+    # The reader may have gone in the same turn: then nobody waits any more.
+    with contextlib.suppress(RuntimeError):
+        watch.reschedule(0)
 
 
 async def _until_disconnect(receive: Callable[[], Awaitable[MutableMapping[str, object]]]) -> None:

@@ -1,0 +1,60 @@
+"""The short way in for event streams: past the framework, whose layers a stream would keep for life.
+
+A plain `GET /events` with a valid token is opened here, on the server's own `send`. Everything else, and each
+stream that has to be refused, goes through the application, which gives the same answer as ever:
+this door changes what a stream costs, not what it is.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from media_pipeline.api.auth import Identity, Tokens
+from media_pipeline.api.routes.events import EventStream
+from media_pipeline.realtime.bus import BusError
+from media_pipeline.realtime.hub import Hub, Snapshot, TooManyStreams
+
+PATH: Final = "/events"
+_BEARER: Final = b"bearer "
+
+
+class StreamDoor:
+    """An ASGI application before `app`."""
+
+    def __init__(self, app: ASGIApp, hub: Hub, tokens: Tokens, *, snapshot: Snapshot) -> None:
+        self._app = app
+        self._hub = hub
+        self._tokens = tokens
+        self._snapshot = snapshot
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (stream := self._recognise(scope)) is not None:
+            try:
+                await stream(scope, receive, send)
+            except (TooManyStreams, BusError):
+                pass  # refused before a byte was sent: the application says so
+            else:
+                return
+        await self._app(scope, receive, send)
+
+    def _recognise(self, scope: Scope) -> EventStream | None:
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "GET":
+            return None
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        # Another origin needs the headers of CORS, one job a look into the queue.
+        if b"origin" in headers or query.keys() - {"lastEventId"}:
+            return None
+        caller = self._identify(headers.get(b"authorization", b""))
+        since = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("lastEventId") or None
+        if caller is None:
+            return None
+        return EventStream(self._hub, caller, snapshot=self._snapshot, job_id=None, since=since)
+
+    def _identify(self, authorization: bytes) -> Identity | None:
+        if authorization[: len(_BEARER)].lower() != _BEARER:
+            return None
+        return self._tokens.verify(authorization[len(_BEARER) :].decode("latin-1"))
