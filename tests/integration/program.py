@@ -285,7 +285,9 @@ class Scripted:
 
     async def models(self) -> Sequence[ModelInfo]:
         return [
-            ModelInfo(id="still", kind="image", label="Still", progress=ProgressKind.STEPS, n_max=8, seed=True)
+            ModelInfo(
+                id="still", kind="image", label="Still", progress=ProgressKind.STEPS, n_max=8, seed=True
+            )
         ]
 
     def generate(self, request: GenerationRequest, model: ModelInfo) -> AsyncGenerator[ProviderEvent, None]:

@@ -68,7 +68,12 @@ async def test_an_ended_job_is_shown_to_who_comes_late(api: Api) -> None:
     live = await api.history(job_id)
     async with api.events(f"?jobId={job_id}") as stream:
         late = await stream.until("ready")
-    assert [frame.name for frame in late] == ["job_queued", "generation_started", "generation_complete", "ready"]
+    assert [frame.name for frame in late] == [
+        "job_queued",
+        "generation_started",
+        "generation_complete",
+        "ready",
+    ]
     assert late[-2].data == live[-1].data
 
 

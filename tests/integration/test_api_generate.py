@@ -186,7 +186,9 @@ async def test_a_job_shows_what_was_asked_and_what_came(api: Api) -> None:
         "priority": "low",
     }
     (attempt,) = job["attempts"]
-    assert has_shape(attempt, {"number": int, "provider": str, "model": str, "startedAt": str, "endedAt": str})
+    assert has_shape(
+        attempt, {"number": int, "provider": str, "model": str, "startedAt": str, "endedAt": str}
+    )
     assert job["createdAt"] <= job["startedAt"] <= attempt["startedAt"] <= attempt["endedAt"]
 
 

@@ -77,7 +77,9 @@ async def test_the_next_provider_takes_over(reason: ErrorCode) -> None:
         assert await is_whole(service, api, job)
 
 
-@pytest.mark.parametrize("reason", [ErrorCode.POLICY_INPUT, ErrorCode.POLICY_OUTPUT, ErrorCode.INVALID_REQUEST])
+@pytest.mark.parametrize(
+    "reason", [ErrorCode.POLICY_INPUT, ErrorCode.POLICY_OUTPUT, ErrorCode.INVALID_REQUEST]
+)
 async def test_a_refusal_of_the_content_is_final(reason: ErrorCode) -> None:
     """What was refused for its content is asked once, of nobody else, and says so."""
     first, second = Scripted("one", [[failing(reason)]]), Scripted("two", [GOOD])
@@ -142,7 +144,9 @@ async def test_a_failure_without_end_ends_the_job() -> None:
         pytest.param([RuntimeError("bug")], id="raises what it should not"),
         pytest.param([Output(index=0, content_type="image/png", data=b"no picture")], id="not a picture"),
         pytest.param([Output(index=0, content_type="image/png")], id="no bytes"),
-        pytest.param([Output(index=5, content_type="image/png", data=picture())], id="an index not asked for"),
+        pytest.param(
+            [Output(index=5, content_type="image/png", data=picture())], id="an index not asked for"
+        ),
         pytest.param([], id="nothing"),
     ],
 )
