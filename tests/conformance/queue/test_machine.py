@@ -233,7 +233,7 @@ async def _awaited(work: Awaitable[T]) -> T:
     return await work
 
 
-EXAMPLES = {"sqlite-file": 12}
+EXAMPLES = {"sqlite-memory": 50}
 
 
 @pytest.mark.parametrize("name", list(ENGINES))
@@ -243,7 +243,7 @@ def test_any_order_of_events_agrees_with_the_model(name: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=EXAMPLES.get(name, 50),
+            max_examples=EXAMPLES.get(name, 12),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
