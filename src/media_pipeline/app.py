@@ -29,7 +29,9 @@ from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
 from media_pipeline.clock import Clock, SystemClock
-from media_pipeline.db.migrate import migrate
+from media_pipeline.db.database import Database
+from media_pipeline.db.migrate import check_migrated, migrate
+from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.devsecret import derive_secret, token_secret
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
@@ -41,6 +43,7 @@ from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.uploads import Uploads
 from media_pipeline.queue.doorbell import LocalDoorbell
+from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
 from media_pipeline.queue.sqlite import SqliteQueue
@@ -74,11 +77,8 @@ class Program:
         self.clock = clock or SystemClock()
         self.tokens = build_tokens(settings)
         self.store = self._build_store()
-        self.database = SqliteDatabase(settings.database_path, clock=self.clock)
         self.doorbell = LocalDoorbell()
-        self.queue = SqliteQueue(
-            self.database, self.doorbell, window=lambda _kind: settings.media_concurrency
-        )
+        self.database, self.queue = self._build_queue(clock)
         self.bus = MemoryBus(clock=self.clock)
         self.hub = Hub(
             self.bus,
@@ -124,10 +124,7 @@ class Program:
             raise
 
     async def _begin(self) -> None:
-        if self.settings.database_path:
-            self.settings.database_path.parent.mkdir(parents=True, exist_ok=True)
-        await self.database.open()
-        await migrate(self.database)
+        await open_database(self.settings, self.database)
         await self.queue.open()
         await self.library.finish_removals()
         rescuer = Rescuer(
@@ -164,6 +161,15 @@ class Program:
         await self.store.aclose()
         await self.database.aclose()
 
+    def _build_queue(self, clock: Clock | None) -> tuple[Database, SqliteQueue | PostgresQueue]:
+        """Return the database that the settings name and the queue on it; `clock` only where it was given."""
+        window = self.settings.media_concurrency
+        if self.settings.database_server is not None:
+            server = PostgresDatabase(self.settings.database_server, clock=clock)
+            return server, PostgresQueue(server, self.doorbell, window=lambda _kind: window, clock=self.clock)
+        file = SqliteDatabase(self.settings.database_path, clock=self.clock)
+        return file, SqliteQueue(file, self.doorbell, window=lambda _kind: window)
+
     def _build_store(self) -> MemoryStore | LocalStore:
         settings = self.settings
         secret = derive_secret(token_secret(settings), "upload tickets")
@@ -189,6 +195,17 @@ class Program:
             "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "upload": self.uploads.ingest,
         }
+
+
+async def open_database(settings: Settings, database: Database) -> None:
+    """Open it with its tables as this release needs them: a file is migrated, a server must have been."""
+    if settings.database_path:
+        settings.database_path.parent.mkdir(parents=True, exist_ok=True)
+    await database.open()
+    if settings.database_server is None:
+        await migrate(database)
+    else:
+        await check_migrated(database)
 
 
 def build_tokens(settings: Settings) -> Tokens:

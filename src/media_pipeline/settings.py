@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 GIB: Final = 1024**3
 MIN_SECRET_BYTES: Final = 32
+SERVERS: Final = ("postgresql://", "cockroachdb://")
 
 
 class SettingsError(Exception):
@@ -38,7 +39,9 @@ class Settings(BaseSettings):
     storage_dir: Path | None = Field(None, description="keep objects in this folder")
     gcs_bucket: str | None = Field(None, description="a Google Cloud Storage bucket")
     s3_bucket: str | None = Field(None, description="an S3-compatible bucket")
-    database_url: str | None = Field(None, description="sqlite:///path; unset: see the documentation")
+    database_url: str | None = Field(
+        None, description="sqlite:///path, postgresql://… or cockroachdb://…; unset: see below"
+    )
     redis_url: str | None = Field(None, description="event bus between processes")
     auth_jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the Bearer tokens")
     auth_jwks_url: str | None = Field(None, description="key set of the Bearer tokens")
@@ -89,8 +92,8 @@ class Settings(BaseSettings):
         for name in ("gcs_bucket", "s3_bucket", "redis_url", "auth_jwks_url"):
             if getattr(self, name) is not None:
                 return f"{name.upper()} is not supported by this release"
-        if self.database_url and not self.database_url.startswith("sqlite://"):
-            return "DATABASE_URL must begin with sqlite:// in this release"
+        if self.database_url and not self.database_url.startswith(("sqlite://", *SERVERS)):
+            return f"DATABASE_URL must begin with sqlite://, {' or '.join(SERVERS)}"
         return None
 
     def _safe_host(self) -> str | None:
@@ -99,7 +102,7 @@ class Settings(BaseSettings):
         return None
 
     def _database_fits(self) -> str | None:
-        if self.storage_dir is not None and self.database_path is None:
+        if self.storage_dir is not None and self.database_path is None and self.database_server is None:
             return "DATABASE_URL is in memory while STORAGE_DIR is durable; the library would vanish"
         return None
 
@@ -114,8 +117,17 @@ class Settings(BaseSettings):
         return self.public_url or f"http://localhost:{self.port}"
 
     @property
+    def database_server(self) -> str | None:
+        """The URL of a SQL server as its driver reads it; None for SQLite."""
+        if self.database_url is None or not self.database_url.startswith(SERVERS):
+            return None
+        return "postgresql://" + self.database_url.partition("://")[2]
+
+    @property
     def database_path(self) -> Path | None:
-        """The SQLite file; None for a database in memory."""
+        """The SQLite file; None for a database in memory or on a server."""
+        if self.database_server is not None:
+            return None
         if self.database_url is not None:
             path = self.database_url.removeprefix("sqlite://").removeprefix("/")
             return None if path in {"", ":memory:"} else Path(path)

@@ -61,10 +61,10 @@ class PostgresDatabase:
             await line.open()
 
     async def fetch(self, statement: Statement, params: Columns) -> list[Row]:
-        return await self.write(statement, params, repeatable=True)
+        return [] if _holds_nul(params) else await self.write(statement, params, repeatable=True)
 
     async def execute(self, statement: Statement, params: Params) -> list[Row]:
-        return await self.write(statement, params)
+        return [] if _holds_nul(params) else await self.write(statement, params)
 
     async def write(
         self, statement: Statement, params: Columns, *, repeatable: bool = False, quick: bool = False
@@ -113,6 +113,11 @@ class PostgresDatabase:
         assert self._clock is not None  # noqa: S101 - without it no statement has a parameter `now`
         self._last_us = max(self._last_us + 1, int(self._clock.now() * 1_000_000))
         return self._last_us
+
+
+def _holds_nul(params: Columns) -> bool:
+    """Tell whether the server would refuse a text for its NUL; nothing that it stores can match one."""
+    return any(isinstance(value, str) and "\0" in value for value in params.values())
 
 
 class _Free:
