@@ -61,15 +61,16 @@ FROM unnest(:kinds::TEXT[], :lanes::INT8[], :places::INT8[]) AS l(kind, lane, pl
   ORDER BY j.ord, j.id LIMIT 1) AS head;
 
 -- name: claim
--- Take the oldest available jobs of one kind and lane, one for each free slot of these workers.
+-- Take the oldest available jobs of one kind and lane, one for each free slot of these workers. The array
+-- keeps the planner from believing in a large share of the table, which it would rather scan.
 WITH picked AS (
   SELECT id FROM jobs
   WHERE state = 'available' AND kind = :kind AND lane = :lane AND ord >= :place
-  ORDER BY ord, id LIMIT :limit FOR UPDATE SKIP LOCKED),
-dealt AS (SELECT id, row_number() OVER () AS slot FROM picked)
+  ORDER BY ord, id LIMIT :limit FOR UPDATE SKIP LOCKED)
 UPDATE jobs AS j SET state = 'running', attempt = j.attempt + 1, started_at = coalesce(j.started_at, :now),
   worker_id = (:slots::TEXT[])[dealt.slot]
-FROM dealt WHERE j.id = dealt.id AND j.state = 'available'
+FROM unnest(ARRAY(SELECT picked.id FROM picked)) WITH ORDINALITY AS dealt(id, slot)
+WHERE j.id = dealt.id AND j.state = 'available'
 RETURNING j.*;
 
 -- name: held
