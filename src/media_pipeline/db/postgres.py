@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from typing import ClassVar, Final, TypeVar
 
 from media_pipeline.clock import Clock
+from media_pipeline.db.arrays import write_array
 from media_pipeline.db.database import Dialect, Effect, Params, Row, Value
 from media_pipeline.db.line import Line
 from media_pipeline.db.retry import Retry
@@ -95,7 +96,7 @@ class PostgresDatabase:
     def bind(self, statement: Statement, params: Columns) -> tuple[str, Values]:
         """Return a statement as the driver wants it: `$1`, `$2`… and their values."""
         text, names = self._text(statement)
-        return text, [self._now_us() if name == NOW else params[name] for name in names]
+        return text, [self._now_us() if name == NOW else _write(params[name]) for name in names]
 
     def bind_all(self, effects: Sequence[Effect]) -> list[tuple[str, Values]]:
         return [self.bind(effect.statement, effect.params) for effect in effects]
@@ -113,6 +114,10 @@ class PostgresDatabase:
         assert self._clock is not None  # noqa: S101 - without it no statement has a parameter `now`
         self._last_us = max(self._last_us + 1, int(self._clock.now() * 1_000_000))
         return self._last_us
+
+
+def _write(value: Value | Sequence[Value]) -> Value:
+    return value if value is None or isinstance(value, (str, int, float, bytes)) else write_array(value)
 
 
 def _holds_nul(params: Columns) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar, cast
 
 import psycopg
-from psycopg import AsyncRawCursor
+from psycopg import AsyncCursor, AsyncRawCursor
 from psycopg.conninfo import make_conninfo
 from psycopg.crdb import AsyncCrdbConnection
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 from psycopg.types.numeric import Int8Dumper
 
 from media_pipeline.db.database import DatabaseUnavailable, Row, Value
@@ -40,12 +40,17 @@ async def connect(url: str) -> Connection:
     conn = await AsyncCrdbConnection.connect(
         make_conninfo(url, **_ALIVE),
         autocommit=True,
-        row_factory=dict_row,
+        row_factory=_as_rows,
         cursor_factory=AsyncRawCursor,
         prepare_threshold=0,
     )
     conn.adapters.register_dumper(int, Int8Dumper)  # one plan a statement, not one for each size of number
     return conn
+
+
+def _as_rows(cursor: AsyncCursor[DictRow]) -> Callable[[Sequence[Value]], DictRow]:
+    names = [column.name for column in cursor.description or ()]
+    return lambda values: dict(zip(names, values, strict=True))
 
 
 class Session:
