@@ -6,6 +6,7 @@ The driver's class for CockroachDB serves PostgreSQL as well, so both are spoken
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar, cast
 
@@ -49,8 +50,15 @@ async def connect(url: str) -> Connection:
 
 
 def _as_rows(cursor: AsyncCursor[DictRow]) -> Callable[[Sequence[Value]], DictRow]:
-    names = [column.name for column in cursor.description or ()]
+    """Name the values of a row; `cursor.description` would build an object for each column, each time."""
+    result = cursor.pgresult
+    names = [_decoded(result.fname(place)) for place in range(result.nfields)] if result else []
     return lambda values: dict(zip(names, values, strict=True))
+
+
+@functools.cache
+def _decoded(name: bytes | None) -> str:
+    return "" if name is None else name.decode()
 
 
 class Session:
@@ -97,7 +105,8 @@ class Session:
 
     async def _execute(self, text: str, values: Values, *, prepare: bool) -> list[Row]:
         cursor = await self._conn.execute(text, values, prepare=prepare)
-        return cast("list[Row]", await cursor.fetchall()) if cursor.description else []
+        result = cursor.pgresult
+        return cast("list[Row]", await cursor.fetchall()) if result and result.nfields else []
 
     async def _send_all(self, statements: Sequence[tuple[str, Values]]) -> None:
         async with self._conn.pipeline():

@@ -12,6 +12,7 @@ from media_pipeline.db.arrays import write_array
 from tests.servers.postgres import shared_server
 
 TEXTS = st.lists(st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+NUMBERS = st.lists(st.none() | st.integers(-(2**63), 2**63 - 1))
 
 
 @functools.cache
