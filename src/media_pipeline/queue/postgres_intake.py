@@ -44,22 +44,18 @@ class Intake:
         return [answers[place] for place in range(len(asked))]
 
     async def _insert(self, new: Sequence[NewJob]) -> list[JobRow]:
-        windows = [self._table.window(job.kind) for job in new]
-        params: Columns = {
-            "ids": [job.id for job in new],
-            "user_ids": [job.user_id for job in new],
-            "kinds": [job.kind for job in new],
-            "lanes": [int(job.priority) for job in new],
-            "run_ats": [None if job.run_at is None else round(job.run_at * 1_000_000) for job in new],
-            "payloads": [encode(job.payload) for job in new],
-            "max_failures": [job.max_failures for job in new],
-            "keys": [job.idempotency_key for job in new],
-            "hashes": [job.request_hash for job in new],
-            "retries": [job.retry_of for job in new],
+        window = self._table.window
+        if len(new) == 1:
+            one: Columns = {**_columns(new[0]), "most": window(new[0].kind)}
+            return await self._table.write("insert_one", one, repeatable=True)
+        rows = [_columns(job) for job in new]
+        windows = [window(job.kind) for job in new]
+        many: Columns = {
+            **{f"{name}s": [row[name] for row in rows] for name in rows[0]},
             "windows": windows,
             "most": max(windows),
         }
-        return await self._table.write("insert", params, repeatable=True)
+        return await self._table.write("insert", many, repeatable=True)
 
     async def _ring(self, rows: Sequence[JobRow]) -> None:
         states = {row["state"] for row in rows}
@@ -88,6 +84,21 @@ class Intake:
             forget: Columns = {"ids": [row["id"] for row in over], "before": before}
             await self._table.write("forget_keys", forget, repeatable=True)
         return [row for row in rows if row not in over]
+
+
+def _columns(new: NewJob) -> dict[str, str | int | None]:
+    return {
+        "id": new.id,
+        "user_id": new.user_id,
+        "kind": new.kind,
+        "lane": int(new.priority),
+        "run_at": None if new.run_at is None else round(new.run_at * 1_000_000),
+        "payload": encode(new.payload),
+        "failure_limit": new.max_failures,
+        "key": new.idempotency_key,
+        "digest": new.request_hash,
+        "original": new.retry_of,
+    }
 
 
 def _match(new: NewJob, known: Sequence[JobRow]) -> JobRow | None:

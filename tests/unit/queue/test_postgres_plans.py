@@ -39,6 +39,7 @@ READ_BY = {
     "running": {"jobs_pkey"},
     "promote": {"jobs_active", "jobs_blocked", "jobs_pkey"},
     "insert": {"jobs_active"},
+    "insert_one": {"jobs_active"},
     "list": {"jobs_of_user"},
     "next_due": {"jobs_scheduled"},
     "unsettled": {"jobs_unsettled"},

@@ -4,7 +4,7 @@ WITH asked AS (
   SELECT t.*, coalesce(t.run_at > :now, false) AS later,
     row_number() OVER (PARTITION BY t.kind, t.user_id ORDER BY t.n) AS place
   FROM unnest(:ids::TEXT[], :user_ids::TEXT[], :kinds::TEXT[], :lanes::INT8[], :run_ats::INT8[],
-              :payloads::TEXT[], :max_failures::INT8[], :keys::TEXT[], :hashes::TEXT[], :retries::TEXT[],
+              :payloads::TEXT[], :failure_limits::INT8[], :keys::TEXT[], :digests::TEXT[], :originals::TEXT[],
               :windows::INT8[]) WITH ORDINALITY
     AS t(id, user_id, kind, lane, run_at, payload, max_failures, idempotency_key, request_hash, retry_of,
          room, n)),
@@ -21,6 +21,20 @@ INSERT INTO jobs (id, user_id, active_user, kind, state, lane, ord, run_at, payl
 SELECT id, user_id, CASE WHEN state = 'available' THEN user_id END, kind, state, lane, :now + n - 1,
   CASE WHEN later THEN run_at END, payload, max_failures, idempotency_key, request_hash, retry_of, :now
 FROM placed ORDER BY n
+ON CONFLICT DO NOTHING
+RETURNING *;
+
+-- name: insert_one
+-- Keep one job: what `insert` does, without the cost of grouping.
+INSERT INTO jobs (id, user_id, active_user, kind, state, lane, ord, run_at, payload, max_failures,
+                  idempotency_key, request_hash, retry_of, created_at)
+SELECT :id::TEXT, :user_id::TEXT, CASE WHEN placed.state = 'available' THEN :user_id::TEXT END, :kind::TEXT,
+  placed.state, :lane::INT8, :now, CASE WHEN placed.state = 'scheduled' THEN :run_at::INT8 END,
+  :payload::TEXT, :failure_limit::INT8, :key::TEXT, :digest::TEXT, :original::TEXT, :now
+FROM (SELECT CASE WHEN :run_at::INT8 > :now THEN 'scheduled'
+    WHEN in_play.jobs < :most::INT8 THEN 'available' ELSE 'blocked' END AS state
+  FROM (SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs AS j
+    WHERE j.kind = :kind::TEXT AND j.active_user = :user_id::TEXT LIMIT :most) AS counted) AS in_play) AS placed
 ON CONFLICT DO NOTHING
 RETURNING *;
 
