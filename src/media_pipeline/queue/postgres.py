@@ -84,8 +84,11 @@ class PostgresQueue:
         return job
 
     async def hasten(self, job_id: JobId) -> Job:
-        hastened = await self._table.write("hasten", {"id": job_id}, repeatable=True)
-        await self._table.promote((row["kind"], row["user_id"]) for row in hastened)
+        await self._table.write("hasten", {"id": job_id}, repeatable=True)
+        job = await self.get(job_id)
+        if job.state is not JobState.BLOCKED:
+            return job
+        await self._table.promote([(job.kind, job.user_id)])
         return await self.get(job_id)
 
     async def claim(self, worker_id: WorkerId, free: Mapping[str, int], *, limit: int) -> list[Job]:

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -246,6 +246,8 @@ def test_any_order_of_events_agrees_with_the_model(name: str) -> None:
             max_examples=EXAMPLES.get(name, 12),
             stateful_step_count=40,
             deadline=None,
+            phases=set(Phase)
+            - ({Phase.shrink} if name.startswith("postgres") else set()),  # it takes minutes
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -131,7 +131,7 @@ RETURNING kind, user_id;
 -- name: hasten
 -- Let a scheduled job wait for room now.
 UPDATE jobs SET state = 'blocked', ord = :now, run_at = NULL
-WHERE id = :id AND state = 'scheduled' RETURNING kind, user_id;
+WHERE id = :id AND state = 'scheduled' RETURNING id;
 
 -- name: next_due
 -- When the next scheduled job is due.
