@@ -32,7 +32,9 @@ from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
 from media_pipeline.clock import Clock, SystemClock
-from media_pipeline.db.migrate import migrate
+from media_pipeline.db.database import Database
+from media_pipeline.db.migrate import check_migrated, migrate
+from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.devsecret import derive_secret, token_secret
 from media_pipeline.errors import MediaPipelineError
@@ -46,6 +48,7 @@ from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
 from media_pipeline.queue.doorbell import LocalDoorbell
+from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
@@ -88,12 +91,9 @@ class Program:
         self.clock = clock or SystemClock()
         self.tokens = build_tokens(settings)
         self.store = self._build_store()
-        self.database = SqliteDatabase(settings.database_path, clock=self.clock)
         self.line = None if settings.redis is None else RedisLine(settings.redis, clock=self.clock)
         self.doorbell = self._build_doorbell()
-        self.queue = SqliteQueue(
-            self.database, self.doorbell, window=lambda _kind: settings.media_concurrency
-        )
+        self.database, self.queue = self._build_queue(clock)
         self.bus = self._build_bus()
         self.hub = Hub(
             self.bus,
@@ -141,10 +141,7 @@ class Program:
     async def _begin(self) -> None:
         if self.line is not None:
             self.line.open()
-        if self.settings.database_path:
-            self.settings.database_path.parent.mkdir(parents=True, exist_ok=True)
-        await self.database.open()
-        await migrate(self.database)
+        await open_database(self.settings, self.database)
         if self.settings.forgets_objects:
             _log.warning("store.in_memory", hint="objects end with the process, rows stay: set STORAGE_DIR")
         await self.queue.open()
@@ -208,6 +205,15 @@ class Program:
             return LocalDoorbell()
         return RedisDoorbell(LocalDoorbell(), self.line, rings=get_args(Ring))
 
+    def _build_queue(self, clock: Clock | None) -> tuple[Database, SqliteQueue | PostgresQueue]:
+        """Return the database that the settings name and the queue on it; `clock` only where it was given."""
+        window = self.settings.media_concurrency
+        if self.settings.database_server is not None:
+            server = PostgresDatabase(self.settings.database_server, clock=clock)
+            return server, PostgresQueue(server, self.doorbell, window=lambda _kind: window, clock=self.clock)
+        file = SqliteDatabase(self.settings.database_path, clock=self.clock)
+        return file, SqliteQueue(file, self.doorbell, window=lambda _kind: window)
+
     def _build_store(self) -> MemoryStore | LocalStore:
         settings = self.settings
         secret = derive_secret(token_secret(settings), "upload tickets")
@@ -233,6 +239,17 @@ class Program:
             "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "upload": self.uploads.ingest,
         }
+
+
+async def open_database(settings: Settings, database: Database) -> None:
+    """Open it with its tables as this release needs them: a file is migrated, a server must have been."""
+    if settings.database_path:
+        settings.database_path.parent.mkdir(parents=True, exist_ok=True)
+    await database.open()
+    if settings.database_server is None:
+        await migrate(database)
+    else:
+        await check_migrated(database)
 
 
 def build_tokens(settings: Settings) -> Tokens:

@@ -7,13 +7,12 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from urllib.parse import quote
 
 from media_pipeline import __version__
 from media_pipeline.app import Program, build_tokens, create_app
+from media_pipeline.db.database import Database
 from media_pipeline.db.migrate import migrate
-from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.doctor import examine
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
@@ -50,7 +49,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     dev = _add(commands, "dev", _dev, "run service, worker and studio page in one process")
     dev.add_argument("--port", type=int, help="instead of PORT; 0 takes a free one")
-    _add(commands, "migrate", _migrate, "bring the database of DATABASE_URL up to this release")
+    migrating = _add(commands, "migrate", _migrate, "bring the database of DATABASE_URL up to this release")
+    migrating.add_argument(
+        "--after", action="store_true", help="also what must wait until no process of the last release runs"
+    )
     token = _add(commands, "token", _token, "print a development token")
     token.add_argument("--user", required=True, type=_user, help="the `sub` of the token")
     _add(commands, "openapi", _openapi, "print the OpenAPI document")
@@ -100,21 +102,19 @@ def _say_hello(address: str) -> None:
     print(f"Media Pipeline is at {address}  (stop with Ctrl+C)", flush=True)
 
 
-def _migrate(_: argparse.Namespace) -> int:
+def _migrate(arguments: argparse.Namespace) -> int:
     settings = read_settings()
-    if settings.database_path is None:
-        raise SettingsError("DATABASE_URL: name a file, sqlite:///path; memory needs no migration")
-    for name in asyncio.run(_apply(settings.database_path)):
+    if settings.database_server is None and settings.database_path is None:
+        raise SettingsError("DATABASE_URL: name a server or a file; memory needs no migration")
+    for name in asyncio.run(_apply(Program(settings).database, after=arguments.after)):
         print(f"applied {name}")
     return 0
 
 
-async def _apply(path: Path) -> list[str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    database = SqliteDatabase(path)
-    await database.open()
+async def _apply(database: Database, *, after: bool) -> list[str]:
     try:
-        return await migrate(database)
+        await database.open()
+        return await migrate(database, after=after)
     finally:
         await database.aclose()
 

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from media_pipeline.app import Program
-from media_pipeline.db.migrate import migrate
+from media_pipeline.app import Program, open_database
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.realtime.redis_connect import CONNECT_SECONDS
@@ -51,14 +50,13 @@ async def _try(subject: str, use: Callable[[], Awaitable[str]]) -> Finding:
 
 
 async def _use_database(program: Program) -> str:
-    path = program.settings.database_path
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    await program.database.open()
     try:
-        await migrate(program.database)
+        await open_database(program.settings, program.database)
     finally:
         await program.database.aclose()
+    if program.settings.database_server is not None:
+        return "the SQL server answers and has every table"
+    path = program.settings.database_path
     return f"SQLite at {path}" if path else "SQLite in memory: jobs and library end with the process"
 
 

@@ -21,6 +21,7 @@ OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT"})
 """Variables with our prefix that are no settings."""
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^?#\s]*)?")
+SERVERS: Final = ("postgresql://", "cockroachdb://")
 
 
 class SettingsError(Exception):
@@ -59,7 +60,9 @@ class Settings(BaseSettings):
     storage_dir: Path | None = Field(None, description="keep objects in this folder")
     gcs_bucket: str | None = Field(None, description="a Google Cloud Storage bucket")
     s3_bucket: str | None = Field(None, description="an S3-compatible bucket")
-    database_url: str | None = Field(None, description="sqlite:///path; unset: see the documentation")
+    database_url: str | None = Field(
+        None, description="sqlite:///path, postgresql://… or cockroachdb://…; unset: see below"
+    )
     redis_url: SecretStr | None = Field(
         None, description="event bus and wake-up between processes: Redis 7+ or Valkey 8+"
     )
@@ -119,8 +122,8 @@ class Settings(BaseSettings):
         for name in ("gcs_bucket", "s3_bucket", "auth_jwks_url"):
             if getattr(self, name) is not None:
                 return f"{name.upper()} is not supported by this release"
-        if self.database_url and not self.database_url.startswith("sqlite://"):
-            return "DATABASE_URL must begin with sqlite:// in this release"
+        if self.database_url and not self.database_url.startswith(("sqlite://", *SERVERS)):
+            return f"DATABASE_URL must begin with sqlite://, {' or '.join(SERVERS)}"
         return None
 
     def _safe_host(self) -> str | None:
@@ -133,7 +136,7 @@ class Settings(BaseSettings):
         return None
 
     def _database_fits(self) -> str | None:
-        if self.storage_dir is not None and self.database_path is None:
+        if self.storage_dir is not None and self.database_path is None and self.database_server is None:
             return "DATABASE_URL is in memory while STORAGE_DIR is durable; the library would vanish"
         return None
 
@@ -158,8 +161,17 @@ class Settings(BaseSettings):
         return self.public_url or f"http://{_reachable(self.host)}:{self.port}"
 
     @property
+    def database_server(self) -> str | None:
+        """The URL of a SQL server as its driver reads it; None for SQLite."""
+        if self.database_url is None or not self.database_url.startswith(SERVERS):
+            return None
+        return "postgresql://" + self.database_url.partition("://")[2]
+
+    @property
     def database_path(self) -> Path | None:
-        """The SQLite file; None for a database in memory."""
+        """The SQLite file; None for a database in memory or on a server."""
+        if self.database_server is not None:
+            return None
         if self.database_url is not None:
             path = self.database_url.removeprefix("sqlite://").removeprefix("/")
             return None if path in {"", ":memory:"} else Path(path)

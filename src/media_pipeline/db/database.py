@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from media_pipeline.db.statements import Statement
 from media_pipeline.errors import MediaPipelineError
@@ -12,6 +12,8 @@ from media_pipeline.errors import MediaPipelineError
 Value = str | int | float | bytes | None
 Params = Mapping[str, Value]
 Row = Mapping[str, Value]
+Dialect = Literal["sqlite", "postgres"]
+"""Which `.sql` files it understands; CockroachDB reads PostgreSQL's."""
 
 
 class DatabaseUnavailable(MediaPipelineError):
@@ -32,6 +34,12 @@ class Effect:
 class Database(Protocol):
     """Run named statements; every write is durable when its call returns."""
 
+    dialect: ClassVar[Dialect]
+
+    async def open(self) -> None:
+        """Connect, or raise `DatabaseUnavailable`."""
+        ...
+
     async def fetch(self, statement: Statement, params: Params) -> list[Row]:
         """Read rows; sees every write that has returned."""
         ...
@@ -42,6 +50,10 @@ class Database(Protocol):
 
     async def apply(self, effects: Sequence[Effect]) -> None:
         """Write all of `effects` in one transaction."""
+        ...
+
+    async def alter(self, effects: Sequence[Effect]) -> None:
+        """Change tables: all of `effects` at once or, on a server, one by one, each bearing repetition."""
         ...
 
     async def aclose(self) -> None:

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final, Generic, TypeVar, cast
+from typing import ClassVar, Final, Generic, TypeVar, cast
 
 from media_pipeline.clock import Clock, SystemClock
-from media_pipeline.db.database import DatabaseUnavailable, Effect, Params, Row, Value
+from media_pipeline.db.database import DatabaseUnavailable, Dialect, Effect, Params, Row, Value
 from media_pipeline.db.statements import Statement
 from media_pipeline.filelock import FileLock
 
@@ -47,6 +47,8 @@ class SqliteDatabase:
 
     `now_us` is the database's clock: microseconds since the Unix epoch that never repeat.
     """
+
+    dialect: ClassVar[Dialect] = "sqlite"
 
     def __init__(self, path: Path | None = None, *, clock: Clock | None = None) -> None:
         self._path = MEMORY if path is None else str(path)
@@ -87,6 +89,9 @@ class SqliteDatabase:
 
     async def apply(self, effects: Sequence[Effect]) -> None:
         await self.transact(lambda conn: apply_effects(conn, effects))
+
+    async def alter(self, effects: Sequence[Effect]) -> None:
+        await self.apply(effects)
 
     def now_us(self) -> int:
         """Return the database's time, later than any it returned before."""

@@ -7,10 +7,11 @@ are written `:name`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+_PARAM = re.compile(r"(?<![:\w]):([a-z_]+)")
 _HEADER = re.compile(r"^-- name: *([a-z_]+) *$", re.MULTILINE)
 
 
@@ -41,3 +42,10 @@ def parse_statements(text: str) -> Mapping[str, Statement]:
 def _strip(body: str) -> str:
     lines = [line for line in body.splitlines() if not line.lstrip().startswith("--")]
     return "\n".join(lines).strip().rstrip(";")
+
+
+def number_params(text: str, constants: Mapping[str, str]) -> tuple[str, Sequence[str]]:
+    """Write `:name` as `$1`, `$2`… and return whose they are; `constants` are written in instead."""
+    names = list(dict.fromkeys(name for name in _PARAM.findall(text) if name not in constants))
+    written = {name: f"${place}" for place, name in enumerate(names, start=1)} | dict(constants)
+    return _PARAM.sub(lambda match: written[match[1]], text), names

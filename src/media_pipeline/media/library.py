@@ -25,7 +25,7 @@ from media_pipeline.storage.store import Store, StoreError
 Sort = Literal["newest", "oldest", "largest"]
 
 _log = structlog.get_logger(__name__)
-_SQL: Final = load_statements("media_pipeline.media", "sql/library.sqlite.sql")
+_SQL: Final = load_statements("media_pipeline.media", "sql/library.sql")
 _FIRST_PLACE: Final[Mapping[Sort, int]] = {"newest": 1 << 62, "oldest": -1, "largest": 1 << 62}
 _AFTER_ALL: Final = "\U0010ffff"
 
@@ -76,6 +76,7 @@ class Library:
     def __init__(self, database: Database, store: Store) -> None:
         self._db = database
         self._store = store
+        self._listings = load_statements("media_pipeline.media", f"sql/library.{database.dialect}.sql")
 
     async def list_items(self, user_id: UserId, listing: Listing) -> ItemPage:
         """Return one page; `InvalidCursor` for a cursor that no page gave."""
@@ -96,7 +97,7 @@ class Library:
             "words": msgspec.json.encode(words).decode(),
             "limit": listing.limit + 1,
         }
-        rows = await self._db.fetch(_SQL[listing.sort], params)
+        rows = await self._db.fetch(self._listings[listing.sort], params)
         shown = rows[: listing.limit]
         following = _place(listing.sort, shown[-1]) if len(rows) > listing.limit else None
         return ItemPage([_read_item(row) for row in shown], following)

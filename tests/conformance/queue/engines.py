@@ -20,6 +20,8 @@ from media_pipeline.queue.queue import Queue
 from media_pipeline.queue.sqlite import SqliteQueue
 from tests.clocks import FakeClock
 
+from .postgres_engines import POSTGRES_ENGINES
+
 WINDOW = 2
 """How many of a user's jobs of a kind an engine under test lets into play, unless a test says."""
 
@@ -125,4 +127,5 @@ async def sqlite_file() -> AsyncIterator[Engine]:
 ENGINES: Mapping[str, Callable[[], AbstractAsyncContextManager[Engine]]] = {
     "sqlite-memory": sqlite_memory,
     "sqlite-file": sqlite_file,
+    **POSTGRES_ENGINES,
 }

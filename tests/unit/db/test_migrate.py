@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from media_pipeline.db.database import DatabaseUnavailable
+from media_pipeline.db.database import DatabaseUnavailable, Dialect
 from media_pipeline.db.migrate import find_migrations, migrate
 from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.db.statements import Statement, load_statements, parse_statements
@@ -14,7 +14,7 @@ from media_pipeline.db.statements import Statement, load_statements, parse_state
 
 async def test_migrating_twice_is_nothing(tmp_path: Path) -> None:
     """The first run applies every step by number, the second none, also after a restart."""
-    for expected in ([migration.name for migration in find_migrations()], []):
+    for expected in ([migration.name for migration in find_migrations("sqlite")], []):
         database = SqliteDatabase(tmp_path / "test.db")
         await database.open()
         assert await migrate(database) == expected
@@ -22,9 +22,10 @@ async def test_migrating_twice_is_nothing(tmp_path: Path) -> None:
         await database.aclose()
 
 
-def test_migrations_are_numbered_without_gaps() -> None:
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_migrations_are_numbered_without_gaps(dialect: Dialect) -> None:
     """Steps are 1, 2, 3…, each with a name and a text."""
-    found = find_migrations()
+    found = find_migrations(dialect)
     assert [migration.number for migration in found] == list(range(1, len(found) + 1))
     assert all(migration.name and migration.text for migration in found)
 

@@ -1,0 +1,124 @@
+"""One live connection to a SQL server; once broken it stays so.
+
+The driver's class for CockroachDB serves PostgreSQL as well, so both are spoken to in one way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeVar, cast
+
+import psycopg
+from psycopg import AsyncCursor, AsyncRawCursor
+from psycopg.conninfo import make_conninfo
+from psycopg.crdb import AsyncCrdbConnection
+from psycopg.rows import DictRow
+from psycopg.types.numeric import Int8Dumper
+
+from media_pipeline.db.database import DatabaseUnavailable, Row, Value
+from media_pipeline.db.retry import translate
+
+T = TypeVar("T")
+Values = Sequence[Value | Sequence[Value]]
+Connection = AsyncCrdbConnection[DictRow]
+Connect = Callable[[str], Awaitable[Connection]]
+
+_ALIVE: Final[Mapping[str, str | int]] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "application_name": "media-pipeline",
+}
+"""A server that went away silently is noticed in seconds, not in hours."""
+
+
+async def connect(url: str) -> Connection:
+    """Open a connection whose statements commit by themselves and are planned once."""
+    conn = await AsyncCrdbConnection.connect(
+        make_conninfo(url, **_ALIVE),
+        autocommit=True,
+        row_factory=_as_rows,
+        cursor_factory=AsyncRawCursor,
+        prepare_threshold=0,
+    )
+    conn.adapters.register_dumper(int, Int8Dumper)  # one plan a statement, not one for each size of number
+    return conn
+
+
+def _as_rows(cursor: AsyncCursor[DictRow]) -> Callable[[Sequence[Value]], DictRow]:
+    """Name the values of a row; `cursor.description` would build an object for each column, each time."""
+    result = cursor.pgresult
+    names = [_decoded(result.fname(place)) for place in range(result.nfields)] if result else []
+    return lambda values: dict(zip(names, values, strict=True))
+
+
+@functools.cache
+def _decoded(name: bytes | None) -> str:
+    return "" if name is None else name.decode()
+
+
+class Session:
+    """Statements over one connection; each is a transaction of its own until `begin`."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    @classmethod
+    async def open(cls, url: str, *, quick: bool, connect: Connect) -> Session:
+        """Connect, or raise `DatabaseUnavailable`; a `quick` one does not wait for the server's disk."""
+        try:
+            conn = await connect(url)
+            if not AsyncCrdbConnection.is_crdb(conn):
+                await conn.execute("SET plan_cache_mode = force_generic_plan")
+                if quick:
+                    await conn.execute("SET synchronous_commit = off")
+        except psycopg.Error as error:
+            message = " ".join(str(error).split())
+            raise DatabaseUnavailable(f"The database cannot be reached: {message}.") from error
+        return cls(conn)
+
+    @property
+    def closed(self) -> bool:
+        return self._conn.closed
+
+    async def rows(self, text: str, values: Values = (), *, prepare: bool = True) -> list[Row]:
+        """Run one statement and return its rows."""
+        return await self._guarded(lambda: self._execute(text, values, prepare=prepare))
+
+    async def burst(self, statements: Sequence[tuple[str, Values]]) -> None:
+        """Send all `statements` at once and then wait for their ends."""
+        await self._guarded(lambda: self._send_all(statements))
+
+    async def undo(self) -> None:
+        """Roll back, or hang up, which comes to the same."""
+        try:
+            await self._conn.execute("ROLLBACK", prepare=False)
+        except (psycopg.Error, asyncio.CancelledError):
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._conn.close()
+
+    async def _execute(self, text: str, values: Values, *, prepare: bool) -> list[Row]:
+        cursor = await self._conn.execute(text, values, prepare=prepare)
+        result = cursor.pgresult
+        return cast("list[Row]", await cursor.fetchall()) if result and result.nfields else []
+
+    async def _send_all(self, statements: Sequence[tuple[str, Values]]) -> None:
+        async with self._conn.pipeline():
+            for text, values in statements:
+                await self._conn.execute(text, values, prepare=True)
+
+    async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Translate the driver's errors; hang up where nobody knows how the connection stands."""
+        try:
+            return await work()
+        except psycopg.Error as error:
+            raise translate(error) from error
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise

@@ -1,0 +1,195 @@
+"""Claims and heartbeats on a SQL server.
+
+Guarantees: a claim that returns nothing found nothing that another had not taken; what a claim took
+and could not tell, because its answer was lost, is told by the next claim or given back by the next
+heartbeat. Claims look from a place on, just behind the newest job they took, so that they need not
+step over what was taken before; once a `SWEEP` they look from the beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from media_pipeline.clock import Clock, SystemClock
+from media_pipeline.db.group import Group
+from media_pipeline.db.postgres import Columns
+from media_pipeline.db.retry import OutcomeUnknown
+from media_pipeline.db.statements import Statement
+from media_pipeline.ids import JobId
+from media_pipeline.queue import leaving
+from media_pipeline.queue.job import Fence, Job, JobState, Priority, WorkerId
+from media_pipeline.queue.postgres_ends import Ends
+from media_pipeline.queue.postgres_table import SKIP_LOCKED, SQL, Table
+from media_pipeline.queue.queue import Beat, LeaseLost
+from media_pipeline.queue.records import JobRow, is_decodable, read_job
+
+SWEEP: Final = 1.0
+SLACK_US: Final = 1_000_000
+"""How late a job may appear behind one that was enqueued after it."""
+
+_LOOKS: Final = 5
+Lane = tuple[Priority, str]
+
+
+@dataclass(slots=True)
+class _Claim:
+    """A worker's free slots, and what it took into them."""
+
+    worker_id: WorkerId
+    free: Mapping[str, int]
+    limit: int
+    taken: list[JobRow] = field(default_factory=list)
+
+    def room(self, kind: str) -> int:
+        of_kind = len([row for row in self.taken if row["kind"] == kind])
+        return max(0, min(self.free.get(kind, 0) - of_kind, self.limit - len(self.taken)))
+
+
+class Claims:
+    """Hand jobs to the workers of this process, and keep their leases."""
+
+    def __init__(
+        self, table: Table, ends: Ends, *, skip_locked: bool = True, clock: Clock | None = None
+    ) -> None:
+        self._table = table
+        self._ends = ends
+        self._clock = clock or SystemClock()
+        text = SQL["claim"].text
+        self._claim_sql = Statement("claim", text if skip_locked else text.replace(SKIP_LOCKED, ""))
+        self._claims: Group[_Claim, list[Job]] = Group(self._claim)
+        self._beats: Group[tuple[WorkerId, float], Beat] = Group(self._beat)
+        self._turn = asyncio.Lock()
+        self._held: defaultdict[WorkerId, set[tuple[JobId, int]]] = defaultdict(set)
+        self._doubtful: set[WorkerId] = set()
+        self._places: Counter[Lane] = Counter()
+        self._swept = float("-inf")
+
+    async def claim(self, worker_id: WorkerId, free: Mapping[str, int], limit: int) -> list[Job]:
+        return await self._claims.join(_Claim(worker_id, free, limit))
+
+    async def beat(self, worker_id: WorkerId, lease_seconds: float) -> Beat:
+        return await self._beats.join((worker_id, lease_seconds))
+
+    def drop(self, fence: Fence) -> None:
+        """Forget a run that is over for its worker."""
+        self._held[fence.worker_id].discard((fence.job_id, fence.attempt))
+
+    def forget(self, worker_id: WorkerId) -> None:
+        """Forget a worker."""
+        self._held.pop(worker_id, None)
+
+    def look_back(self) -> None:
+        """Look from the beginning next time: a job went back to an old place."""
+        self._swept = float("-inf")
+
+    async def _claim(self, asked: Sequence[_Claim]) -> list[list[Job] | Exception]:
+        async with self._turn:
+            doubtful = [claim for claim in asked if claim.worker_id in self._doubtful]
+            self._hand_out(doubtful, await self._find_lost(doubtful))
+            alive = await self._take(asked)
+        return [
+            await self._readable(claim.taken)
+            if claim.worker_id in alive
+            else LeaseLost("This worker's lease ran out; what it took now would be given away at once.")
+            for claim in asked
+        ]
+
+    async def _take(self, asked: Sequence[_Claim]) -> set[WorkerId]:
+        """Fill the claims; return which workers are alive."""
+        for _ in range(_LOOKS):
+            alive, ready, places = await self._look(asked)
+            claims = [claim for claim in asked if claim.worker_id in alive]
+            for lane in ready:
+                await self._take_lane(claims, lane, place=places[lane])
+            if not ready or any(claim.taken for claim in claims):
+                break
+        return alive
+
+    async def _look(self, asked: Sequence[_Claim]) -> tuple[set[WorkerId], list[Lane], Mapping[Lane, int]]:
+        """Return who is alive, the lanes with work, best first, and from which places on."""
+        now = self._clock.monotonic()
+        sweep = now - self._swept >= SWEEP
+        kinds = dict.fromkeys(kind for claim in asked for kind in claim.free)
+        lanes = [(lane, kind) for lane in Priority for kind in kinds]
+        places = {lane: 0 if sweep else self._places[lane] - SLACK_US for lane in lanes}
+        params: Columns = {
+            "worker_ids": [claim.worker_id for claim in asked],
+            "kinds": [kind for _, kind in lanes],
+            "lanes": [int(lane) for lane, _ in lanes],
+            "places": list(places.values()),
+        }
+        rows = await self._table.read("look", params)
+        if sweep:
+            self._swept = now
+        alive = {WorkerId(row["worker_id"]) for row in rows if row["worker_id"] is not None}
+        found = {(row["lane"], row["kind"]) for row in rows}
+        return alive, [lane for lane in lanes if lane in found], places
+
+    async def _take_lane(self, claims: Sequence[_Claim], lane: Lane, *, place: int) -> None:
+        priority, kind = lane
+        slots = [claim.worker_id for claim in claims for _ in range(claim.room(kind))]
+        if not slots:
+            return
+        params: Columns = {
+            "kind": kind,
+            "lane": int(priority),
+            "place": place,
+            "limit": len(slots),
+            "slots": slots,
+        }
+        try:
+            rows: list[JobRow] = list(await self._table.db.write(self._claim_sql, params, quick=True))
+        except OutcomeUnknown:
+            self._doubtful.update(slots)
+            rows = await self._find_lost(claims)
+        self._places[lane] = max([self._places[lane], *(row["ord"] for row in rows)])
+        self._hand_out(claims, rows)
+
+    def _hand_out(self, claims: Sequence[_Claim], rows: Sequence[JobRow]) -> None:
+        claim_of = {claim.worker_id: claim for claim in claims}
+        for row in rows:
+            self._held[row["worker_id"]].add((row["id"], row["attempt"]))
+            claim_of[row["worker_id"]].taken.append(row)
+
+    async def _find_lost(self, claims: Sequence[_Claim]) -> list[JobRow]:
+        """Return runs of workers that they were never told of."""
+        worker_ids = [claim.worker_id for claim in claims]
+        rows = await self._table.read("held", {"worker_ids": worker_ids}) if claims else []
+        self._doubtful.difference_update(worker_ids)
+        return [row for row in rows if not self._is_told(row)]
+
+    def _is_told(self, row: JobRow) -> bool:
+        return (row["id"], row["attempt"]) in self._held[row["worker_id"]]
+
+    async def _readable(self, rows: Sequence[JobRow]) -> list[Job]:
+        """Return the jobs, oldest first; fail those that cannot be decoded, so that they never come back."""
+        bad = [read_job(row).fence for row in rows if not is_decodable(row)]
+        if bad:
+            await self._ends.leave_all(bad, leaving.set_aside(leaving.UNDECODABLE))
+        good = [row for row in rows if is_decodable(row)]
+        return [read_job(row) for row in sorted(good, key=lambda row: (row["lane"], row["ord"]))]
+
+    async def _beat(self, asked: Sequence[tuple[WorkerId, float]]) -> list[Beat | Exception]:
+        leases = {worker_id: round(seconds * 1_000_000) for worker_id, seconds in asked}
+        params: Columns = {"ids": list(leases), "leases": list(leases.values())}
+        async with self._turn:
+            rows = await self._table.db.write(SQL["beat"], params, repeatable=True, quick=True)
+            alive = [str(row["id"]) for row in rows]
+            held = await self._table.read("held", {"worker_ids": alive})
+            lost = [row for row in held if not self._is_told(row)]
+            await self._ends.leave_all([read_job(row).fence for row in lost], leaving.release)
+        return [
+            Beat(frozenset(JobId(row["id"]) for row in held if _is_unwanted(row, worker_id)))
+            if worker_id in alive
+            else LeaseLost("This worker's lease ran out and its jobs were given away.")
+            for worker_id, _ in asked
+        ]
+
+
+def _is_unwanted(row: JobRow, worker_id: WorkerId) -> bool:
+    assert row["state"] == JobState.RUNNING  # noqa: S101 - nothing else is held
+    return bool(row["worker_id"] == worker_id and row["cancel_requested"])

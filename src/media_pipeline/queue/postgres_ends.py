@@ -1,0 +1,147 @@
+"""How runs end on a SQL server: ends that arrive together are one write, each alone under its fence.
+
+A write whose answer was lost is read back: a job that left at the attempt of our fence, the way we
+wanted, left by us, for nobody else can show that fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from media_pipeline.db.database import Effect
+from media_pipeline.db.group import Group
+from media_pipeline.db.postgres import Columns
+from media_pipeline.db.retry import OutcomeUnknown
+from media_pipeline.db.session import Session
+from media_pipeline.queue.job import Fence, Job, JobState
+from media_pipeline.queue.leaving import Decide, Leaving
+from media_pipeline.queue.postgres_table import SQL, Table, by_fence, fence_columns, lease_lost
+from media_pipeline.queue.records import JobRow, read_job
+
+Answers = list[Job | Exception]
+
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    fence: Fence
+    result: str
+    effects: Sequence[Effect]
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    fence: Fence
+    decide: Decide
+
+
+class Ends:
+    """Finish runs, or let them leave without a result."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._finishes: Group[_Finish, Job] = Group(self._finish)
+        self._leaves: Group[_Leave, Job] = Group(self._leave)
+
+    async def finish(self, fence: Fence, result: str, effects: Sequence[Effect]) -> Job:
+        return await self._finishes.join(_Finish(fence, result, effects))
+
+    async def leave(self, fence: Fence, decide: Decide) -> Job:
+        return await self._leaves.join(_Leave(fence, decide))
+
+    async def leave_all(self, fences: Iterable[Fence], decide: Decide) -> list[Job]:
+        """Let every run leave whose fence still holds; return how their jobs stand."""
+        left = await self._leave([_Leave(fence, decide) for fence in fences])
+        return [job for job in left if isinstance(job, Job)]
+
+    async def _finish(self, asked: Sequence[_Finish]) -> Answers:
+        finishes = {ask.fence: ask for ask in reversed(asked)}
+        try:
+            rows = await self._write_finishes(list(finishes.values()))
+        except OutcomeUnknown:
+            rows = await self._write_finishes(list(finishes.values()))
+            rows |= await self._read_back(dict.fromkeys(finishes.keys() - rows.keys(), JobState.SUCCEEDED))
+        return await self._conclude(asked, [finishes[ask.fence] is ask for ask in asked], rows)
+
+    async def _write_finishes(self, asked: Sequence[_Finish]) -> dict[Fence, JobRow]:
+        params: Columns = {
+            **fence_columns([ask.fence for ask in asked]),
+            "results": [ask.result for ask in asked],
+        }
+        if not any(ask.effects for ask in asked):
+            return by_fence(await self._table.write("finish", params))
+        return await self._table.db.transact(lambda session: self._finish_in(session, asked, params))
+
+    async def _finish_in(
+        self, session: Session, asked: Sequence[_Finish], params: Columns
+    ) -> dict[Fence, JobRow]:
+        """Finish, and run the effects of those that were finished."""
+        db = self._table.db
+        rows = by_fence(await session.rows(*db.bind(SQL["finish"], params)))
+        effects = [effect for ask in asked if ask.fence in rows for effect in ask.effects]
+        await session.burst(db.bind_all(effects))
+        return rows
+
+    async def _leave(self, asked: Sequence[_Leave]) -> Answers:
+        leaves = {ask.fence: ask for ask in reversed(asked)}
+        rows: dict[Fence, JobRow] = {}
+        left = leaves
+        while left:
+            read = by_fence(await self._table.read("running", fence_columns(list(left))))
+            rows |= await self._write_leaves({fence: left[fence] for fence in read}, read)
+            left = {fence: left[fence] for fence in read if fence not in rows}  # it changed since we read it
+        return await self._conclude(asked, [leaves[ask.fence] is ask for ask in asked], rows)
+
+    async def _write_leaves(
+        self, asked: Mapping[Fence, _Leave], read: Mapping[Fence, JobRow]
+    ) -> dict[Fence, JobRow]:
+        """Write what is decided over the rows as they were read; one that changed since is left out."""
+        if not asked:
+            return {}
+        leavings = {fence: ask.decide(read[fence]) for fence, ask in asked.items()}
+        params: Columns = {
+            **fence_columns(list(leavings)),
+            **_leaving_columns(list(leavings.values())),
+            "cancelled": [read[fence]["cancel_requested"] for fence in leavings],
+        }
+        try:
+            return by_fence(await self._table.write("leave", params))
+        except OutcomeUnknown:
+            return await self._read_back({fence: leaving.state for fence, leaving in leavings.items()})
+
+    async def _read_back(self, states: Mapping[Fence, JobState]) -> dict[Fence, JobRow]:
+        """Return the rows that stand as a write of ours that lost its answer would have left them."""
+        read = await self._table.read("get_all", {"ids": [fence.job_id for fence in states]})
+        rows = {(row["id"], row["attempt"], row["state"]): row for row in read}
+        places = {fence: (fence.job_id, fence.attempt, state.value) for fence, state in states.items()}
+        return {fence: rows[place] for fence, place in places.items() if place in rows}
+
+    async def _conclude(
+        self, asked: Sequence[_Finish | _Leave], counts: Sequence[bool], rows: Mapping[Fence, JobRow]
+    ) -> Answers:
+        """Let the next ones in and answer; of two asks for one run the first is the one that counts."""
+        jobs = {fence: read_job(row) for fence, row in rows.items()}
+        states = {job.state for job in jobs.values()}
+        if JobState.AVAILABLE in states:
+            self._table.doorbell.ring("work")
+        if JobState.SCHEDULED in states:
+            self._table.doorbell.ring("schedule")
+        freed = [job for job in jobs.values() if job.state is not JobState.AVAILABLE]
+        await self._table.promote((job.kind, job.user_id) for job in freed)
+        return [
+            jobs[ask.fence] if first and ask.fence in jobs else lease_lost()
+            for ask, first in zip(asked, counts, strict=True)
+        ]
+
+
+def _leaving_columns(leavings: Sequence[Leaving]) -> Columns:
+    def column(pick: Callable[[Leaving], str | int | None]) -> list[str | int | None]:
+        return [pick(leaving) for leaving in leavings]
+
+    return {
+        "states": column(lambda leaving: leaving.state.value),
+        "errors": column(lambda leaving: leaving.error),
+        "failures": column(lambda leaving: leaving.failures),
+        "crashes": column(lambda leaving: leaving.crashes),
+        "run_ats": column(lambda leaving: leaving.run_at),
+    }

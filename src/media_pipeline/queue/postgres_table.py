@@ -1,0 +1,89 @@
+"""The statements of the queue on a SQL server, and the doors through which its parts use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from media_pipeline.db.database import DatabaseUnavailable
+from media_pipeline.db.postgres import Columns, PostgresDatabase
+from media_pipeline.db.retry import OutcomeUnknown
+from media_pipeline.db.statements import Statement, load_statements
+from media_pipeline.queue.job import Fence
+from media_pipeline.queue.queue import Doorbell, LeaseLost
+from media_pipeline.queue.records import JobRow
+
+SQL: Final[Mapping[str, Statement]] = load_statements("media_pipeline.queue", "sql/postgres.sql")
+_log = structlog.get_logger(__name__)
+SKIP_LOCKED: Final = " FOR UPDATE SKIP LOCKED"
+Owner = tuple[str, str]
+"""A kind and a user: whose window it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table `jobs`, how wide its users' windows are, and the bell beside it."""
+
+    db: PostgresDatabase
+    doorbell: Doorbell
+    window: Callable[[str], int]
+
+    async def read(self, name: str, params: Columns) -> list[JobRow]:
+        return list(await self.db.fetch(SQL[name], params))
+
+    async def write(self, name: str, params: Columns, *, repeatable: bool = False) -> list[JobRow]:
+        return list(await self.db.write(SQL[name], params, repeatable=repeatable))
+
+    async def promote(self, owners: Iterable[Owner]) -> bool:
+        """Let blocked jobs of these owners into the room there is; tell whether any came in.
+
+        Runs after what made the room has committed, and after a blocked job has: of two that
+        happen at once the later one sees both.
+        """
+        listed = sorted(set(owners))
+        if not listed:
+            return False
+        windows = [self.window(kind) for kind, _ in listed]
+        params: Columns = {
+            "kinds": [kind for kind, _ in listed],
+            "user_ids": [user_id for _, user_id in listed],
+            "windows": windows,
+            "most": max(windows),
+        }
+        try:
+            promoted = await self._let_in(params)
+        except DatabaseUnavailable as error:  # what made the room has happened; the next `tend` fills it
+            _log.warning("queue.not_promoted", owners=len(listed), error=str(error))
+            return False
+        if promoted:
+            self.doorbell.ring("work")
+        return promoted
+
+    async def _let_in(self, params: Columns) -> bool:
+        try:
+            return bool(await self.write("promote", params))
+        except OutcomeUnknown:
+            await self.write("promote", params, repeatable=True)
+            return True
+
+
+def fence_columns(fences: Sequence[Fence]) -> dict[str, Sequence[str] | Sequence[int]]:
+    """Return the parameters that name runs."""
+    return {
+        "ids": [fence.job_id for fence in fences],
+        "fences": [fence.attempt for fence in fences],
+        "worker_ids": [fence.worker_id for fence in fences],
+    }
+
+
+def by_fence(rows: Iterable[JobRow]) -> dict[Fence, JobRow]:
+    """Return rows by the fence that was shown for them."""
+    return {Fence(row["id"], row["attempt"], row["shown_by"]): row for row in rows}
+
+
+def lease_lost() -> LeaseLost:
+    """Return the answer to a fence that is not the newest."""
+    return LeaseLost("Another worker owns this job now, or it has ended.")
