@@ -138,9 +138,10 @@ class PgQueuerPeer:
     async def working(self, note: Note) -> AsyncIterator[None]:
         worker = PgQueuer(self.driver)
 
-        @worker.entrypoint("noop")
         async def handle(job: PeerJob) -> None:
             note(int(job.payload or b"0"))
+
+        worker.entrypoint("noop")(handle)
 
         running = worker.run(
             batch_size=SLOTS,

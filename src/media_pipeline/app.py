@@ -207,12 +207,11 @@ class Program:
 
     def _build_queue(self, clock: Clock | None) -> tuple[Database, SqliteQueue | PostgresQueue]:
         """Return the database that the settings name and the queue on it; `clock` only where it was given."""
-        window = self.settings.media_concurrency
-        if self.settings.database_server is not None:
-            server = PostgresDatabase(self.settings.database_server, clock=clock)
-            return server, PostgresQueue(server, self.doorbell, window=lambda _kind: window, clock=self.clock)
-        file = SqliteDatabase(self.settings.database_path, clock=self.clock)
-        return file, SqliteQueue(file, self.doorbell, window=lambda _kind: window)
+        database, window = build_database(self.settings, clock=clock), self.settings.media_concurrency
+        if isinstance(database, PostgresDatabase):
+            queue = PostgresQueue(database, self.doorbell, window=lambda _kind: window, clock=self.clock)
+            return database, queue
+        return database, SqliteQueue(database, self.doorbell, window=lambda _kind: window)
 
     def _build_store(self) -> MemoryStore | LocalStore:
         settings = self.settings
@@ -239,6 +238,13 @@ class Program:
             "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "upload": self.uploads.ingest,
         }
+
+
+def build_database(settings: Settings, *, clock: Clock | None = None) -> SqliteDatabase | PostgresDatabase:
+    """Return the database that the settings name, not yet open; without `clock` a server tells the time."""
+    if settings.database_server is not None:
+        return PostgresDatabase(settings.database_server, clock=clock)
+    return SqliteDatabase(settings.database_path, clock=clock)
 
 
 async def open_database(settings: Settings, database: Database) -> None:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from media_pipeline import __version__
-from media_pipeline.app import Program, build_tokens, create_app
-from media_pipeline.db.database import Database
+from media_pipeline.app import Program, build_database, build_tokens, create_app
 from media_pipeline.db.migrate import migrate
 from media_pipeline.doctor import examine
 from media_pipeline.errors import MediaPipelineError
@@ -106,12 +105,15 @@ def _migrate(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     if settings.database_server is None and settings.database_path is None:
         raise SettingsError("DATABASE_URL: name a server or a file; memory needs no migration")
-    for name in asyncio.run(_apply(Program(settings).database, after=arguments.after)):
+    for name in asyncio.run(_apply(settings, after=arguments.after)):
         print(f"applied {name}")
     return 0
 
 
-async def _apply(database: Database, *, after: bool) -> list[str]:
+async def _apply(settings: Settings, *, after: bool) -> list[str]:
+    if settings.database_path:
+        settings.database_path.parent.mkdir(parents=True, exist_ok=True)
+    database = build_database(settings)
     try:
         await database.open()
         return await migrate(database, after=after)
