@@ -6,16 +6,13 @@ A job's id is made by whoever asks, so an INSERT whose answer was lost is simply
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from media_pipeline.db.group import Group
 from media_pipeline.db.postgres import Columns
 from media_pipeline.queue.job import JobState, NewJob
 from media_pipeline.queue.postgres_table import Table
 from media_pipeline.queue.queue import Enqueued, IdempotencyConflict
-from media_pipeline.queue.records import JobRow, encode, read_job
-
-KEY_LIFE_US: Final = 24 * 3600 * 1_000_000
+from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, read_job
 
 
 class Intake:

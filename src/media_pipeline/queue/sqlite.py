@@ -11,6 +11,7 @@ from typing import Final
 from media_pipeline.db.database import Params, Row
 from media_pipeline.db.sqlite import Connection, SqliteDatabase
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.queue import leaving
 from media_pipeline.queue.backoff import Backoff
 from media_pipeline.queue.job import Attempt, Failure, Fence, Job, JobState, NewJob, WorkerId
 from media_pipeline.queue.queue import Beat, Depth, Doorbell, Enqueued, Outcome, Page
@@ -37,7 +38,8 @@ class SqliteQueue:
     ) -> None:
         self._db = database
         self._doorbell = doorbell
-        self._moves = Moves(database.now_us, window, backoff or Backoff())
+        self._moves = Moves(database.now_us, window)
+        self._backoff = backoff or Backoff()
 
     async def open(self) -> None:
         """Take over from an earlier process: its workers are dead, for the file is ours."""
@@ -95,15 +97,13 @@ class SqliteQueue:
         )
 
     async def fail(self, fence: Fence, failure: Failure, *, retry_after: float | None = None) -> Job:
-        return await self._ending(
-            lambda conn: self._moves.fail(conn, fence, failure, retry_after=retry_after)
-        )
+        return await self._leaving(fence, leaving.fail(failure, self._backoff, retry_after=retry_after))
 
     async def release(self, fence: Fence) -> Job:
-        return await self._ending(lambda conn: self._moves.release(conn, fence))
+        return await self._leaving(fence, leaving.release)
 
     async def stop(self, fence: Fence) -> Job:
-        return await self._ending(lambda conn: self._moves.end(conn, fence, JobState.CANCELLED))
+        return await self._leaving(fence, leaving.stop)
 
     async def tend(self) -> list[Job]:
         moved, ended = await self._db.transact(self._moves.tend)
@@ -140,6 +140,9 @@ class SqliteQueue:
 
     async def _write(self, name: str, params: Params) -> list[Row]:
         return await self._db.transact(lambda conn: conn.execute(SQL[name], params).fetchall())
+
+    async def _leaving(self, fence: Fence, decide: leaving.Decide) -> Job:
+        return await self._ending(lambda conn: self._moves.leave(conn, fence, decide))
 
     async def _ending(self, change: Callable[[Connection], Job]) -> Job:
         """Run a change that frees a slot, and let the next of that user's jobs into it."""

@@ -7,15 +7,15 @@ once or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from media_pipeline.db.database import Effect, Params, Value
 from media_pipeline.db.sqlite import Connection, apply_effects
 from media_pipeline.db.statements import load_statements
 from media_pipeline.ids import JobId
-from media_pipeline.queue.backoff import Backoff
-from media_pipeline.queue.job import Attempt, Failure, Fence, Job, JobState, NewJob, Priority, WorkerId
+from media_pipeline.queue.job import Attempt, Fence, Job, JobState, NewJob, Priority, WorkerId
+from media_pipeline.queue.leaving import UNDECODABLE, Decide, crash, set_aside
 from media_pipeline.queue.queue import (
     Beat,
     Enqueued,
@@ -24,20 +24,13 @@ from media_pipeline.queue.queue import (
     JobNotFound,
     LeaseLost,
 )
-from media_pipeline.queue.records import JobRow, decode_crashes, encode, is_decodable, read_job
+from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, is_decodable, read_job
 
-KEY_LIFE_US: Final = 24 * 3600 * 1_000_000
-CRASH_WINDOW_US: Final = 72 * 3600 * 1_000_000
-CRASHES_MAX: Final = 3
 BATCH: Final = 500
 SQL: Final[Mapping[str, str]] = {
     name: statement.text
     for name, statement in load_statements("media_pipeline.queue", "sql/sqlite.sql").items()
 }
-_CRASHED: Final = Failure(
-    code="crashed", message="The job was set aside: three workers died while running it."
-)
-_UNDECODABLE: Final = Failure(code="undecodable", message="The job's record cannot be read.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +39,6 @@ class Moves:
 
     now_us: Callable[[], int]
     window: Callable[[str], int]
-    backoff: Backoff
 
     def enqueue(self, conn: Connection, new: NewJob) -> Enqueued:
         now = self.now_us()
@@ -117,44 +109,17 @@ class Moves:
         apply_effects(conn, effects)
         return read_job(row)
 
-    def fail(self, conn: Connection, fence: Fence, failure: Failure, *, retry_after: float | None) -> Job:
-        row = _fenced(conn, "running", fence)
-        if row["cancel_requested"]:
-            return self.end(conn, fence, JobState.CANCELLED)
-        spent = row["failures"] + 1
-        if not failure.retryable or spent >= row["max_failures"]:
-            return self.end(conn, fence, JobState.FAILED, failure, spent=1)
-        run_at = self.now_us() + round(self.backoff.delay(spent, at_least=retry_after) * 1_000_000)
-        return read_job(_fenced(conn, "reschedule", fence, {"error": encode(failure), "run_at": run_at}))
-
-    def end(
-        self,
-        conn: Connection,
-        fence: Fence,
-        state: JobState,
-        failure: Failure | None = None,
-        *,
-        spent: int = 0,
-    ) -> Job:
-        error = encode(failure) if failure else None
-        change: Params = {"state": state, "error": error, "spent": spent, "now": self.now_us()}
-        return read_job(_fenced(conn, "end", fence, change))
-
-    def release(self, conn: Connection, fence: Fence, *, crashed: bool = False) -> Job:
-        row = _fenced(conn, "running", fence)
-        if row["cancel_requested"]:
-            return self.end(conn, fence, JobState.CANCELLED)
+    def leave(self, conn: Connection, fence: Fence, decide: Decide) -> Job:
+        """End a run without a result, as `decide` says of its row."""
         now = self.now_us()
-        crashes = [at for at in decode_crashes(row) if at > now - CRASH_WINDOW_US] + [now] * crashed
-        if len(crashes) >= CRASHES_MAX:
-            return self.end(conn, fence, JobState.FAILED, _CRASHED)
-        return read_job(_fenced(conn, "release", fence, {"crashes": encode(crashes)}))
+        leaving = decide({**_fenced(conn, "running", fence), "now": now})
+        return read_job(_fenced(conn, "leave", fence, {**asdict(leaving), "now": now}))
 
     def tend(self, conn: Connection) -> tuple[bool, list[Job]]:
         """Return whether anything may be claimed now that could not before, and what ended."""
         now = {"now": self.now_us()}
         rescued = [
-            self.release(conn, read_job(row).fence, crashed=True)
+            self.leave(conn, read_job(row).fence, crash)
             for row in conn.execute(SQL["abandoned"], now).fetchall()
         ]
         conn.execute(SQL["bury"], now)
@@ -190,7 +155,7 @@ class Moves:
         """Tell whether a claimed row can be decoded; fail one that cannot, so that it never comes back."""
         if is_decodable(row):
             return True
-        job = self.end(conn, read_job(row).fence, JobState.FAILED, _UNDECODABLE)
+        job = self.leave(conn, read_job(row).fence, set_aside(UNDECODABLE))
         self.promote(conn, kind=job.kind, user_id=job.user_id)
         return False
 

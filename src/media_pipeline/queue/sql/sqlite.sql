@@ -103,21 +103,11 @@ UPDATE jobs SET state = 'succeeded', active_user = NULL, result = :result, error
   finished_at = :now
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
 
--- name: end
--- End a run, and the job, without a result.
-UPDATE jobs SET state = :state, active_user = NULL, error = :error, failures = failures + :spent,
-  worker_id = NULL, finished_at = :now
-WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
-
--- name: reschedule
--- End a run without a result and try again later.
-UPDATE jobs SET state = 'scheduled', active_user = NULL, error = :error, failures = failures + 1,
-  worker_id = NULL, run_at = :run_at
-WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
-
--- name: release
--- Give a run back unspent; it keeps its place at the head of its lane.
-UPDATE jobs SET state = 'available', crashes = :crashes, worker_id = NULL
+-- name: leave
+-- End a run without a result, as it was decided; one that is given back keeps its place in its lane.
+UPDATE jobs SET state = :state, error = :error, failures = :failures, crashes = :crashes, run_at = :run_at,
+  active_user = CASE WHEN :state = 'available' THEN user_id END, worker_id = NULL,
+  finished_at = CASE WHEN :state IN ('failed', 'cancelled') THEN :now END
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
 
 -- name: running
