@@ -14,6 +14,9 @@ T = TypeVar("T")
 JobRow = Mapping[str, Any]
 """A row of the table `jobs`, by column name."""
 
+KEY_LIFE_US: Final = 24 * 3600 * 1_000_000
+"""How long an idempotency key stands for the job that it made."""
+
 _attempts: Final = msgspec.json.Decoder(list[Attempt])
 _crashes: Final = msgspec.json.Decoder(list[int])
 _object: Final = msgspec.json.Decoder(dict[str, Any])
