@@ -77,7 +77,7 @@ async def test_a_database_a_folder_and_a_port_have_one_process(tmp_path: Path) -
         neighbours: list[tuple[dict[str, object], str]] = [
             ({"port": 0, "database_url": f"sqlite:///{tmp_path}/jobs.db"}, "jobs.db"),
             ({"port": 0, "storage_dir": tmp_path / "store"}, "store"),
-            ({"port": port}, "set PORT to another"),
+            ({"port": port}, "set HOST or PORT to another"),
         ]
         ends = await asyncio.gather(
             *(asyncio.to_thread(run, other, "dev", **given) for given, _ in neighbours)
