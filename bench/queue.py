@@ -34,8 +34,9 @@ import uvloop
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.queue.doorbell import LocalDoorbell
-from media_pipeline.queue.job import Job, JsonObject, NewJob
+from media_pipeline.queue.job import Job, NewJob
 from media_pipeline.queue.queue import Outcome
 from media_pipeline.queue.sqlite import SqliteQueue
 from media_pipeline.queue.worker import Announcer, Handler, Run, Worker, WorkerSettings

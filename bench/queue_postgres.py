@@ -36,9 +36,10 @@ from tests.servers.postgres import OwnServer, own_server
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.handler import Run
-from media_pipeline.queue.job import Job, JsonObject, NewJob
+from media_pipeline.queue.job import Job, NewJob
 from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Outcome
 from media_pipeline.queue.worker import Worker, WorkerSettings

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import Header
 
-from media_pipeline.queue.job import Json
+from media_pipeline.jsonvalue import Json
 
 KEY_PATTERN: Final = r"^[\x21-\x7e]{1,255}$"
 

@@ -26,7 +26,8 @@ from media_pipeline.generation.provider import (
 )
 from media_pipeline.generation.results import Results
 from media_pipeline.ids import JobId, UserId
-from media_pipeline.queue.job import Failure, JsonObject
+from media_pipeline.jsonvalue import JsonObject
+from media_pipeline.queue.job import Failure
 from media_pipeline.queue.queue import JobFailed, Outcome
 from media_pipeline.queue.worker import Run
 from media_pipeline.realtime.events import GenerationPreview

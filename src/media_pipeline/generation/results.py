@@ -13,10 +13,10 @@ from media_pipeline.generation.provider import (
     ProviderError,
     Usage,
 )
+from media_pipeline.jsonvalue import Json
 from media_pipeline.media.item import Item
 from media_pipeline.media.library import keep_item
 from media_pipeline.media.present import describe
-from media_pipeline.queue.job import Json
 from media_pipeline.queue.queue import Outcome
 
 

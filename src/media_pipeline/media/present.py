@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from media_pipeline.jsonvalue import Json, JsonObject
 from media_pipeline.media.item import Item
-from media_pipeline.queue.job import Json, JsonObject
 from media_pipeline.storage.store import Store
 
 _THUMBNAIL = "thumbnailPath"

@@ -18,9 +18,8 @@ from typing import Final, NewType
 import msgspec
 
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.jsonvalue import JsonObject
 
-Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
-JsonObject = Mapping[str, Json]
 WorkerId = NewType("WorkerId", str)
 """A fresh random id each time a worker process starts."""
 

@@ -14,7 +14,8 @@ from typing import ClassVar, Literal, Protocol
 from media_pipeline.db.database import Effect
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
-from media_pipeline.queue.job import Attempt, Failure, Fence, Job, JsonObject, NewJob, WorkerId
+from media_pipeline.jsonvalue import JsonObject
+from media_pipeline.queue.job import Attempt, Failure, Fence, Job, NewJob, WorkerId
 
 
 class QueueError(MediaPipelineError):

@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from media_pipeline.ids import JobId, UserId
-from media_pipeline.queue.job import Attempt, Failure, Job, JobState, JsonObject, Priority
+from media_pipeline.jsonvalue import JsonObject
+from media_pipeline.queue.job import Attempt, Failure, Job, JobState, Priority
 
 T = TypeVar("T")
 JobRow = Mapping[str, Any]

@@ -14,10 +14,9 @@ from typing import ClassVar, Literal
 import msgspec
 
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.jsonvalue import Json
 from media_pipeline.realtime.bus import Message
 from media_pipeline.realtime.sse import encode_frame
-
-Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Mapping
 
 from media_pipeline.ids import JobId, UserId
-from media_pipeline.queue.job import Failure, Job, JobState, JsonObject, NewJob, Priority, WorkerId
+from media_pipeline.jsonvalue import JsonObject
+from media_pipeline.queue.job import Failure, Job, JobState, NewJob, Priority, WorkerId
 from media_pipeline.queue.queue import Outcome, Queue
 
 from .engines import Engine

@@ -21,9 +21,10 @@ from media_pipeline.generation.handlers import read_request
 from media_pipeline.generation.manager import MediaGenerationManager, Offer
 from media_pipeline.generation.provider import MediaKind
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.jsonvalue import Json, JsonObject
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.library import Library
-from media_pipeline.queue.job import Json, JsonObject, NewJob, Priority
+from media_pipeline.queue.job import NewJob, Priority
 from media_pipeline.queue.queue import Queue
 
 _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}

@@ -7,6 +7,7 @@ export {
 export type * from './contract.js';
 export { ServiceError, UploadError, type UploadStep } from './errors.js';
 export { type Generate, getGenerate } from './generate.js';
+export type { HeaderMap } from './identity.js';
 export { subjectOf } from './identity.js';
 export {
   applyEvent,
@@ -23,6 +24,6 @@ export {
 export { createLibrary, type Library, type LibraryQuery, type LibraryState } from './library.js';
 export type { ReadableStore } from './store.js';
 export type { EventListener, EventStream, StreamOptions, StreamStatus } from './stream.js';
-export type { HeaderMap, HeaderSource, SendOptions, Transport } from './transport.js';
+export type { HeaderSource, SendOptions, Transport } from './transport.js';
 export type { UploadEntry, UploadOptions, UploadStatus, UploadsState } from './upload.js';
 export { getUploads, type Uploads } from './uploads.js';

@@ -1,5 +1,7 @@
 import { aborted } from './errors.js';
-import type { HeaderMap } from './transport.js';
+
+/** The headers of one request. */
+export type HeaderMap = Readonly<Record<string, string>>;
 
 /** Who a transport speaks for, and when that becomes somebody else. */
 export interface Identity {

@@ -1,7 +1,6 @@
 import { aborted, readProblem, ServiceError } from './errors.js';
-import { createIdentity } from './identity.js';
+import { createIdentity, type HeaderMap } from './identity.js';
 
-export type HeaderMap = Readonly<Record<string, string>>;
 /** Headers of every request; a function is asked each time, with `refresh` after a 401. */
 export type HeaderSource =
   | HeaderMap
