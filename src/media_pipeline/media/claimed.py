@@ -22,18 +22,19 @@ class ClaimedObjects:
     @classmethod
     async def look(cls, store: Store, paths: Iterable[str]) -> ClaimedObjects:
         """See what stands at `paths` now, at the beginning of a run."""
-        return cls(store, {path: await _version(store, path) for path in paths})
+        return cls(store, {path: await see_version(store, path) for path in paths})
 
     async def write(self, path: str, data: bytes, content_type: str) -> Version:
         """Write one of the objects and return its version; `PreconditionFailed` for a late write."""
         failpoint("before_upload")
         await self._store.upload(path, data, content_type, if_version=self._seen[path])
         failpoint("after_upload")
-        self._seen[path] = await _version(self._store, path)
+        self._seen[path] = await see_version(self._store, path)
         return self._seen[path]
 
 
-async def _version(store: Store, path: str) -> Version:
+async def see_version(store: Store, path: str) -> Version:
+    """Return the version of what stands at `path`, `ABSENT` where nothing does."""
     try:
         return (await store.stat(path)).version
     except ObjectNotFound:

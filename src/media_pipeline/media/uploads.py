@@ -17,7 +17,7 @@ from media_pipeline.clock import Clock
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.announcer import JobAnnouncer
-from media_pipeline.media.claimed import ClaimedObjects
+from media_pipeline.media.claimed import ClaimedObjects, see_version
 from media_pipeline.media.inspect import inspect_file
 from media_pipeline.media.item import Item
 from media_pipeline.media.library import keep_item
@@ -28,6 +28,7 @@ from media_pipeline.queue.queue import JobNotFound, Outcome, Queue
 from media_pipeline.queue.worker import Run
 from media_pipeline.storage.paths import derived_prefix, safe_filename, upload_path
 from media_pipeline.storage.store import (
+    ABSENT,
     MediaObject,
     ObjectNotFound,
     PreconditionFailed,
@@ -155,7 +156,7 @@ class Uploads:
             raise UploadFailed(
                 job.error.message if job.error else "The upload was cancelled; start a new one."
             )
-        if job.state is JobState.SUCCEEDED and not await self._stands(path):
+        if job.state is JobState.SUCCEEDED and await see_version(self._store, path) == ABSENT:
             raise UploadNotFound("What you uploaded here was deleted; begin a new upload.")
         if job.state is not JobState.SCHEDULED:
             return job
@@ -214,13 +215,6 @@ class Uploads:
             thumbnail_path=thumbnail_path,
         )
         return Outcome({"path": item.path, "item": describe(item)}, [keep_item(item)])
-
-    async def _stands(self, path: str) -> bool:
-        try:
-            await self._store.stat(path)
-        except ObjectNotFound:
-            return False
-        return True
 
     def _check_declared(self, content_type: str, size: int | None) -> None:
         if not may_be_accepted(content_type):
