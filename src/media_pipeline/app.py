@@ -45,6 +45,7 @@ from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
+from media_pipeline.media.quota import Quota
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
 from media_pipeline.queue.doorbell import LocalDoorbell
@@ -103,11 +104,18 @@ class Program:
         )
         self.publisher = Publisher(self.bus)
         self.library = Library(self.database, self.store)
-        self.announcer = JobAnnouncer(self.queue, self.publisher, self.store)
+        self.quota = Quota(
+            self.database,
+            clock=self.clock,
+            max_bytes=settings.media_quota_bytes,
+            max_objects=settings.media_quota_objects,
+        )
+        self.announcer = JobAnnouncer(self.queue, self.publisher, self.store, self.quota)
         self.uploads = Uploads(
             self.queue,
             self.store,
             self.announcer,
+            self.quota,
             clock=self.clock,
             max_bytes=settings.media_max_upload_bytes,
         )
@@ -287,9 +295,9 @@ def _routers(program: Program) -> list[APIRouter]:
     queue, store, announcer = program.queue, program.store, program.announcer
     return [
         health_routes(program.probes()),
-        generate_routes(queue, program.manager, program.library, announcer),
+        generate_routes(queue, program.manager, program.library, announcer, program.quota),
         uploads_routes(program.uploads, store, program.meter),
-        media_routes(program.library, store, program.publisher),
+        media_routes(program.library, store, program.publisher, program.quota),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
         storage_routes(store, on_progress=program.meter.note_stored, standing=program.uploads.standing),

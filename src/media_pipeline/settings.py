@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     auth_audience: str | None = Field(None, description="the `aud` that tokens must have")
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
+    media_quota_bytes: int | None = Field(None, gt=0, description="bytes one user may keep")
+    media_quota_objects: int | None = Field(None, gt=0, description="items one user may keep")
     media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
     media_lease_seconds: Seconds = Field(30, ge=1, description="how long a silent worker keeps its jobs")
     media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")

@@ -85,6 +85,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "media_not_found": 404,
     "object_changed": 412,
     "object_not_found": 404,
+    "quota_exceeded": 403,
     "storage_full": 507,
     "storage_unavailable": 503,
     "too_large": 413,
