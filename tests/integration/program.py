@@ -17,7 +17,6 @@ from typing import Any
 import httpx2
 from PIL import Image
 
-from media_pipeline.app import Program
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -31,6 +30,7 @@ from media_pipeline.generation.provider import (
     ProviderEvent,
 )
 from media_pipeline.ids import UserId
+from media_pipeline.program import Program
 from media_pipeline.server import Server
 from media_pipeline.settings import read_settings
 
