@@ -10,7 +10,7 @@ from media_pipeline.db.database import Database
 from media_pipeline.db.migrate import check_migrated, migrate
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
-from media_pipeline.devsecret import derive_secret, token_secret
+from media_pipeline.devsecret import derive_secret, kept_secret, token_secret
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.queue.doorbell import LocalDoorbell
@@ -86,12 +86,14 @@ async def open_database(settings: Settings, database: Database) -> None:
 
 def _local_store(settings: Settings, clock: Clock) -> LocalStore:
     assert settings.storage_dir is not None  # noqa: S101 - this is what chose the store
+    settings.storage_dir.mkdir(parents=True, exist_ok=True)
     return LocalStore(
         settings.storage_dir / "objects",
         settings.base_url,
         clock=clock,
-        secret=_ticket_secret(settings),
+        secret=kept_secret(settings.storage_dir / "upload-secret").encode(),  # who shares one, shares both
         max_upload_bytes=settings.media_max_upload_bytes,
+        shared=settings.database_server is not None,
     )
 
 
@@ -99,14 +101,10 @@ def _memory_store(settings: Settings, clock: Clock) -> MemoryStore:
     return MemoryStore(
         settings.base_url,
         clock=clock,
-        secret=_ticket_secret(settings),
+        secret=derive_secret(token_secret(settings), "upload tickets"),
         max_upload_bytes=settings.media_max_upload_bytes,
         max_bytes=settings.media_memory_store_bytes,
     )
-
-
-def _ticket_secret(settings: Settings) -> bytes:
-    return derive_secret(token_secret(settings), "upload tickets")
 
 
 STORES: Final[Mapping[str, Callable[[Settings, Clock], ServedStore]]] = {"storage_dir": _local_store}
