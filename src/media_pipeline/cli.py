@@ -127,8 +127,8 @@ def _say_hello(address: str) -> None:
     print(f"Media Pipeline is at {address}  (stop with Ctrl+C)", flush=True)
 
 
-def _say_at_work(slots: int) -> None:
-    print(f"Media Pipeline works, {slots} jobs at once  (stop with Ctrl+C)", flush=True)
+def _say_at_work(slots: int, worker_id: str) -> None:
+    print(f"Worker {worker_id} runs {slots} jobs at once  (stop with Ctrl+C)", flush=True)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:

@@ -18,21 +18,21 @@ from media_pipeline.settings import Settings
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def work(settings: Settings, *, drain: bool, on_ready: Callable[[], None]) -> None:
+def work(settings: Settings, *, drain: bool, on_ready: Callable[[str], None]) -> None:
     """Run jobs until a signal or, to `drain`, until none waits or runs anywhere.
 
-    `on_ready` is called once jobs are claimed. Raises what keeps the program from starting, or
-    `PartDied`.
+    `on_ready` is called with the worker's id once jobs are claimed. Raises what keeps the program
+    from starting, or `PartDied`.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(Program(settings, roles=WORK), drain=drain, on_ready=on_ready))
 
 
-async def _work(program: Program, *, drain: bool, on_ready: Callable[[], None]) -> None:
+async def _work(program: Program, *, drain: bool, on_ready: Callable[[str], None]) -> None:
     signalled = _await_signal()
     await program.start()
     try:
-        on_ready()
+        on_ready(program.worker.id)
         ends = [signalled.wait(), program.part_ended(), *([program.until_empty()] if drain else [])]
         waits = [asyncio.create_task(end) for end in ends]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from media_pipeline.clock import Clock
+from media_pipeline.failpoints import failpoint
 from media_pipeline.storage.chunks import CHUNK_BYTES, as_chunks, window
 from media_pipeline.storage.folder import Folder
 from media_pipeline.storage.objectfile import ObjectFile
@@ -146,6 +147,7 @@ class LocalStore:
             await blocking(draft.open, self._gate.now())
             async for chunk in chunks:
                 await blocking(draft.write, chunk)
+                failpoint("mid_upload")
             item = await blocking(draft.seal, self._gate.now())
             await finish(blocking(self._folder.publish, draft, path, if_version=if_version))
         except BaseException:
