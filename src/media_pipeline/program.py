@@ -36,6 +36,7 @@ from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.quota import Quota
 from media_pipeline.media.remover import Remover
+from media_pipeline.media.sweeper import Sweeper
 from media_pipeline.media.uploads import Uploads
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
@@ -99,6 +100,15 @@ class Program:
             self.quota,
             clock=self.clock,
             max_bytes=settings.media_max_upload_bytes,
+        )
+        self.sweeper = Sweeper(
+            self.queue,
+            self.library,
+            self.store,
+            self.publisher,
+            self.quota,
+            clock=self.clock,
+            interval=settings.media_sweep_seconds,
         )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
         self.providers = build_providers() if providers is None else providers
@@ -179,7 +189,7 @@ class Program:
         )
         remover = Remover(self.library, clock=self.clock)
         self._working = _begun(self.worker.run()) if "work" in self.roles else []
-        self._loops = _begun(rescuer.run(), republisher.run(), remover.run())
+        self._loops = _begun(rescuer.run(), republisher.run(), remover.run(), self.sweeper.run())
 
     async def _has_unfinished(self) -> bool:
         try:

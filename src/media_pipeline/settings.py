@@ -15,7 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from media_pipeline.redis_url import RedisUrl
 
 GIB: Final = 1024**3
-DAY: Final = 86400
+HOUR: Final = 3600
+DAY: Final = 24 * HOUR
 MIN_SECRET_BYTES: Final = 32
 OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT"})
 """Variables with our prefix that are no settings."""
@@ -86,6 +87,9 @@ class Settings(BaseSettings):
     media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
     media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
     media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")
+    media_sweep_seconds: Seconds = Field(
+        6 * HOUR, gt=0, description="how often rows and objects are made to agree"
+    )
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 
     @field_validator("cors_origins", mode="before")

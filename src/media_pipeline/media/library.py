@@ -77,6 +77,15 @@ class ItemPage:
     next: Place | None
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a row stands for; `removing` while its object is on its way out."""
+
+    path: str
+    job_id: JobId
+    removing: bool
+
+
 class Library:
     """Read, rename and remove a user's items."""
 
@@ -171,6 +180,11 @@ class Library:
         marked = await asyncio.gather(*map(mark, paths))
         self.removals_wait.set()
         return [path for path, done in zip(paths, marked, strict=True) if not done]
+
+    async def kept(self, user_id: UserId) -> list[Kept]:
+        """Return all that a user's rows stand for, about 200 bytes an item."""
+        rows = await self._db.fetch(_SQL["kept_paths"], {"user_id": user_id})
+        return [Kept(str(row["path"]), JobId(str(row["job_id"])), bool(row["removing"])) for row in rows]
 
     async def finish_removals(self) -> None:
         """Delete the bytes of items whose removal is not complete, as far as the store allows now."""

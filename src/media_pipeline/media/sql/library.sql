@@ -23,10 +23,6 @@ SELECT * FROM media WHERE removing = 1;
 UPDATE media SET name = :name, alt = :alt, words = :words
 WHERE path = :path AND user_id = :user_id AND removing = 0;
 
--- name: next_owner
--- The next user who has items, in any fixed order.
-SELECT min(user_id) AS user_id FROM media WHERE user_id > :after AND removing = 0;
-
 -- name: kept_paths
 -- Every object that a user's rows stand for, also rows on their way out.
 SELECT path, job_id, removing FROM media WHERE user_id = :user_id;
