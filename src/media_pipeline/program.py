@@ -13,6 +13,7 @@ from typing import Final, Literal
 import structlog
 
 from media_pipeline.api.auth import Tokens
+from media_pipeline.api.keys import KeySet
 from media_pipeline.api.routes.health import Probe
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
@@ -71,7 +72,8 @@ class Program:
         self.settings = settings
         self.roles = roles
         self.clock = clock or SystemClock()
-        self.tokens = build_tokens(settings)
+        self.keys = build_keys(settings, clock=self.clock)
+        self.tokens = build_tokens(settings, keys=self.keys)
         self.store = build_store(settings, clock=self.clock)
         self.line = build_line(settings, clock=self.clock)
         self.doorbell = build_doorbell(self.line)
@@ -167,7 +169,8 @@ class Program:
     def probes(self) -> Mapping[str, Probe]:
         """Return what says of each part, by raising, that it cannot work."""
         bus = {} if self.line is None else {"bus": self.line.probe}
-        return {"database": self.queue.depth, **bus}
+        keys = {} if self.keys is None else {"keys": self.keys.probe}
+        return {"database": self.queue.depth, **bus, **keys}
 
     async def _begin(self) -> None:
         if self.line is not None:
@@ -188,8 +191,9 @@ class Program:
             self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
         remover = Remover(self.library, clock=self.clock)
+        keys = () if self.keys is None or "serve" not in self.roles else (self.keys.run(),)
         self._working = _begun(self.worker.run()) if "work" in self.roles else []
-        self._loops = _begun(rescuer.run(), republisher.run(), remover.run(), self.sweeper.run())
+        self._loops = _begun(rescuer.run(), republisher.run(), remover.run(), self.sweeper.run(), *keys)
 
     async def _has_unfinished(self) -> bool:
         try:
@@ -201,6 +205,8 @@ class Program:
     async def _close(self) -> None:
         await self.hub.aclose()
         await self.bus.aclose()
+        if self.keys is not None:
+            await self.keys.aclose()
         for provider in self.providers:
             await provider.aclose()
         await self.store.aclose()
@@ -214,9 +220,17 @@ class Program:
         }
 
 
-def build_tokens(settings: Settings) -> Tokens:
-    """Return what makes and verifies the tokens that `settings` name."""
-    return Tokens(token_secret(settings), issuer=settings.auth_issuer, audience=settings.auth_audience)
+def build_keys(settings: Settings, *, clock: Clock) -> KeySet | None:
+    """Return the key set that `settings` name, not yet read; None where a secret verifies tokens."""
+    if settings.auth_jwks_url is None:
+        return None
+    return KeySet(settings.auth_jwks_url, clock=clock, algorithms=settings.auth_algorithms)
+
+
+def build_tokens(settings: Settings, *, keys: KeySet | None = None) -> Tokens:
+    """Return what verifies the tokens that `settings` name and, with a secret, makes them."""
+    secret = token_secret(settings) if settings.auth_jwks_url is None else ""
+    return Tokens(secret, keys=keys, issuer=settings.auth_issuer, audience=settings.auth_audience)
 
 
 def _begun(*parts: Coroutine[None, None, None]) -> list[asyncio.Task[None]]:

@@ -82,6 +82,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "job_ended": 409,
     "job_not_ended": 409,
     "job_not_found": 404,
+    "keys_unavailable": 503,
     "media_not_found": 404,
     "object_changed": 412,
     "object_not_found": 404,
