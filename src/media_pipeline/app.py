@@ -12,6 +12,7 @@ from media_pipeline import __version__
 from media_pipeline.api.cors import ApiCors
 from media_pipeline.api.door import StreamDoor
 from media_pipeline.api.limits import BodyLimit
+from media_pipeline.api.measured import Measured
 from media_pipeline.api.openapi import describe_api
 from media_pipeline.api.problems import install_problems
 from media_pipeline.api.routes.events import events_routes
@@ -40,6 +41,7 @@ def create_app(program: Program) -> FastAPI:
     for router in _routers(program):
         app.include_router(router)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Measured)
     if program.settings.cors_origins:
         app.add_middleware(ApiCors, origins=program.settings.cors_origins)
     return app
@@ -54,7 +56,7 @@ def create_service(program: Program) -> ASGIApp:
 def _routers(program: Program) -> list[APIRouter]:
     queue, store, announcer = program.queue, program.store, program.announcer
     return [
-        health_routes(program.probes()),
+        health_routes(program.probes(), program.gauges()),
         generate_routes(queue, program.manager, program.library, announcer, program.quota),
         uploads_routes(program.uploads, store, program.meter),
         media_routes(program.library, store, program.publisher, program.quota),

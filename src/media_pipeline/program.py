@@ -7,7 +7,7 @@ being run by any number of processes at once, so nothing depends on which of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Final, Literal
 
 import structlog
@@ -39,12 +39,14 @@ from media_pipeline.media.quota import Quota
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.sweeper import Sweeper
 from media_pipeline.media.uploads import Uploads
+from media_pipeline.metrics import Gauges
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
 from media_pipeline.queue.worker import Handler, Worker, WorkerSettings
 from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.publisher import Publisher
 from media_pipeline.settings import Settings
+from media_pipeline.standing import standing
 
 _log = structlog.get_logger(__name__)
 Role = Literal["serve", "work"]
@@ -171,6 +173,11 @@ class Program:
         bus = {} if self.line is None else {"bus": self.line.probe}
         keys = {} if self.keys is None else {"keys": self.keys.probe}
         return {"database": self.queue.depth, **bus, **keys}
+
+    def gauges(self) -> Sequence[Gauges]:
+        """Return what tells how the parts stand, for whoever asks for metrics."""
+        slots = self.settings.media_concurrency if "work" in self.roles else 0
+        return standing(self.queue, self.hub, self.worker, slots=slots)
 
     async def _begin(self) -> None:
         if self.line is not None:
