@@ -43,10 +43,13 @@ from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.media.announcer import JobAnnouncer
+from media_pipeline.media.ingest import Ingest
+from media_pipeline.media.intake import Intake
 from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
+from media_pipeline.media.workshop.workshop import Workshop
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
@@ -104,12 +107,16 @@ class Program:
         self.publisher = Publisher(self.bus)
         self.library = Library(self.database, self.store)
         self.announcer = JobAnnouncer(self.queue, self.publisher, self.store)
+        self.workshop = Workshop()
+        self.intake = Intake(self.store, max_bytes=settings.media_max_upload_bytes)
+        self.ingest = Ingest(self.store, self.workshop, clock=self.clock)
         self.uploads = Uploads(
             self.queue,
             self.store,
             self.announcer,
+            intake=self.intake,
+            ingest=self.ingest,
             clock=self.clock,
-            max_bytes=settings.media_max_upload_bytes,
         )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
         self.providers: list[MediaProvider] = [ProceduralProvider()] if providers is None else providers
@@ -187,6 +194,7 @@ class Program:
         await self.bus.aclose()
         for provider in self.providers:
             await provider.aclose()
+        await self.workshop.aclose()
         await self.store.aclose()
         await self.database.aclose()
 

@@ -18,7 +18,7 @@ from media_pipeline.db.database import Database, Effect, Params, Row
 from media_pipeline.db.statements import load_statements
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
-from media_pipeline.media.item import Item, ItemKind, fold_words, searchable_words
+from media_pipeline.media.item import Item, ItemKind, Rung, derived_paths, fold_words, searchable_words
 from media_pipeline.storage.paths import user_root
 from media_pipeline.storage.store import Store, StoreError
 
@@ -27,6 +27,7 @@ Sort = Literal["newest", "oldest", "largest"]
 _log = structlog.get_logger(__name__)
 _SQL: Final = load_statements("media_pipeline.media", "sql/library.sql")
 _FIRST_PLACE: Final[Mapping[Sort, int]] = {"newest": 1 << 62, "oldest": -1, "largest": 1 << 62}
+_RUNGS: Final = msgspec.json.Decoder(tuple[Rung, ...])
 _AFTER_ALL: Final = "\U0010ffff"
 
 
@@ -134,21 +135,26 @@ class Library:
 
     async def _erase(self, item: Item) -> None:
         await self._store.delete(item.path)
-        if item.thumbnail_path:
-            await self._store.delete(item.thumbnail_path)
+        for path in derived_paths(item):
+            await self._store.delete(path)
         await self._db.execute(_SQL["forget"], {"path": item.path})
 
 
 def keep_item(item: Item) -> Effect:
     """Return the write that puts `item` into the library, to land with its job's end."""
     row = msgspec.structs.asdict(item)
-    row |= {"words": searchable_words(item), "created_at": round(item.created_at * 1_000_000)}
+    row |= {
+        "words": searchable_words(item),
+        "created_at": round(item.created_at * 1_000_000),
+        "thumbnails": msgspec.json.encode(item.thumbnails).decode(),
+    }
     return Effect(_SQL["insert"], row)
 
 
 def _read_item(row: Row) -> Item:
     columns: dict[str, Any] = {name: row[name] for name in Item.__struct_fields__}
     columns["created_at"] /= 1e6
+    columns["thumbnails"] = _RUNGS.decode(columns["thumbnails"])
     columns["user_id"], columns["job_id"] = UserId(columns["user_id"]), JobId(columns["job_id"])
     return Item(**columns)
 
