@@ -27,6 +27,7 @@ from media_pipeline.api.routes.events import events_routes
 from media_pipeline.api.routes.generate import generate_routes
 from media_pipeline.api.routes.health import Probe, health_routes
 from media_pipeline.api.routes.jobs import jobs_routes, read_history
+from media_pipeline.api.routes.making import making_routes
 from media_pipeline.api.routes.media import media_routes
 from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
@@ -43,13 +44,16 @@ from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.media.announcer import JobAnnouncer
+from media_pipeline.media.imports import Imports
 from media_pipeline.media.ingest import Ingest
 from media_pipeline.media.intake import Intake
 from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
+from media_pipeline.media.netguard import GuardedTransport, NetRules
+from media_pipeline.media.processing import Processing
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
-from media_pipeline.media.workshop.workshop import Workshop
+from media_pipeline.media.workshop.workshop import Workshop, WorkshopLimits
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
@@ -107,7 +111,13 @@ class Program:
         self.publisher = Publisher(self.bus)
         self.library = Library(self.database, self.store)
         self.announcer = JobAnnouncer(self.queue, self.publisher, self.store)
-        self.workshop = Workshop()
+        self.workshop = Workshop(
+            WorkshopLimits(
+                examine_seconds=settings.media_examine_seconds,
+                make_seconds=settings.media_job_seconds,
+                memory_bytes=settings.media_child_memory_bytes,
+            )
+        )
         self.intake = Intake(self.store, max_bytes=settings.media_max_upload_bytes)
         self.ingest = Ingest(self.store, self.workshop, clock=self.clock)
         self.uploads = Uploads(
@@ -116,6 +126,29 @@ class Program:
             self.announcer,
             intake=self.intake,
             ingest=self.ingest,
+            clock=self.clock,
+        )
+        rules = NetRules(plain_http=settings.media_fetch_http, networks=settings.media_fetch_networks)
+        self.transport = GuardedTransport(rules)
+        self.imports = Imports(
+            self.queue,
+            self.announcer,
+            self.publisher,
+            intake=self.intake,
+            ingest=self.ingest,
+            transport=self.transport,
+            rules=rules,
+            seconds=settings.media_fetch_seconds,
+            clock=self.clock,
+        )
+        self.processing = Processing(
+            self.queue,
+            self.announcer,
+            self.publisher,
+            library=self.library,
+            store=self.store,
+            ingest=self.ingest,
+            workshop=self.workshop,
             clock=self.clock,
         )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
@@ -195,6 +228,7 @@ class Program:
         for provider in self.providers:
             await provider.aclose()
         await self.workshop.aclose()
+        await self.transport.aclose()
         await self.store.aclose()
         await self.database.aclose()
 
@@ -245,6 +279,8 @@ class Program:
             "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "upload": self.uploads.ingest,
+            "import": self.imports.run,
+            "process": self.processing.run,
         }
 
 
@@ -297,6 +333,7 @@ def _routers(program: Program) -> list[APIRouter]:
         health_routes(program.probes()),
         generate_routes(queue, program.manager, program.library, announcer),
         uploads_routes(program.uploads, store, program.meter),
+        making_routes(program.imports, program.processing),
         media_routes(program.library, store, program.publisher),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),

@@ -6,6 +6,7 @@ carry neither place nor camera; a second run of the job writes only over what it
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from media_pipeline.media.intake import check_decoded
 from media_pipeline.media.item import Item, Rung, Source, shown_rung, write_thumbhash
 from media_pipeline.media.library import keep_item
 from media_pipeline.media.present import describe
-from media_pipeline.media.sniff import ACCEPTED
+from media_pipeline.media.sniff import ACCEPTED, HEAD_BYTES
 from media_pipeline.media.workshop.orders import LADDER, Examined
 from media_pipeline.media.workshop.workshop import Workshop
 from media_pipeline.queue.job import Job
@@ -157,6 +158,16 @@ class Ingest:
             await desk.objects.write(path, data, "image/webp")
             rungs.append(Rung(path, small.width, small.height))
         return tuple(rungs)
+
+
+async def read_head(file: Path) -> tuple[bytes, int]:
+    """Return the first bytes of a file and how many it has."""
+
+    def look() -> tuple[bytes, int]:
+        with file.open("rb") as source:
+            return source.read(HEAD_BYTES), os.fstat(source.fileno()).st_size
+
+    return await blocking(look)
 
 
 async def write_file(file: Path, chunks: AsyncIterator[bytes]) -> None:

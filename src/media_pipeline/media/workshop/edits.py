@@ -15,23 +15,14 @@ from media_pipeline.media.workshop.orders import (
     Made,
     Resize,
     Step,
-    StillFormat,
     Strip,
     Thumbnail,
 )
 from media_pipeline.media.workshop.refusal import MAX_PIXELS, BadPicture, too_big
 from media_pipeline.media.workshop.stills import opened, save_webp, shrunk, upright
+from media_pipeline.media.workshop.targets import target_format
 
 StillOperation = Resize | Crop | Convert | Thumbnail | Strip
-_FORMATS: Final[dict[str, StillFormat]] = {
-    "image/png": "png",
-    "image/jpeg": "jpeg",
-    "image/gif": "webp",
-    "image/webp": "webp",
-    "image/avif": "avif",
-    "image/heic": "jpeg",
-}
-"""In which format the result of an operation is written that names none."""
 _MOVING: Final = frozenset({"png", "webp", "avif"})
 _QUALITY: Final = 90
 Steps = Generator[Step | Made, None, None]
@@ -39,7 +30,7 @@ Steps = Generator[Step | Made, None, None]
 
 def edit_still(file: Path, folder: Path, content_type: str, operation: StillOperation) -> Steps:
     """Do `operation`, telling each finished frame; ends with `Made`."""
-    target = operation.format if isinstance(operation, Convert) else _FORMATS[content_type]
+    target = target_format(content_type, operation)
     with opened(file, content_type) as picture:
         if isinstance(operation, Thumbnail):
             yield _thumbnail(picture, folder, operation.size)
@@ -92,7 +83,7 @@ def _resized(frame: Image.Image, operation: Resize) -> Image.Image:
 
 
 def _save(
-    frames: list[Image.Image], file: Path, target: StillFormat, *, quality: int, durations: list[float]
+    frames: list[Image.Image], file: Path, target: str, *, quality: int, durations: list[float]
 ) -> None:
     """Write frames without anything that was written about them."""
     first, *rest = (_opaque(frame) for frame in frames) if target == "jpeg" else frames

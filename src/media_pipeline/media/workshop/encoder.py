@@ -14,13 +14,16 @@ from av.video.stream import VideoStream
 
 from media_pipeline.media.workshop.films import square_size
 from media_pipeline.media.workshop.orders import Codec, Transcode
+from media_pipeline.media.workshop.refusal import BadPicture
 
 _ENCODERS: Final[dict[Codec, tuple[str, dict[str, str]]]] = {
     "h264": ("libx264", {"preset": "veryfast", "crf": "21"}),
     "hevc": ("libx265", {"preset": "veryfast", "crf": "24", "x265-params": "log-level=error"}),
     "vp9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "32"}),
-    "av1": ("libsvtav1", {"preset": "10", "crf": "34"}),
+    "av1": ("libsvtav1", {"preset": "8", "crf": "34", "svtav1-params": "lp=2"}),
 }
+_AV1_SIDE: Final = 64
+"""The encoder holds no bitrate in smaller films."""
 _TURNS: Final = {90: "transpose=cclock", 180: "hflip,vflip", 270: "transpose=clock"}
 """How a frame is turned upright, by its rotation against the clock."""
 
@@ -54,12 +57,15 @@ class Writer:
         sound: AudioStream | None,
         plan: Plan,
         *,
+        first: av.VideoFrame,
         begin: float,
     ) -> None:
         self._out, self._source, self._plan = out, stream, plan
         self._first = begin + plan.start
         self._last = float("inf") if plan.end is None else begin + plan.end
         encoder, options = _ENCODERS[plan.codec]
+        if plan.bitrate is not None:  # which a constant quality would contradict
+            options = {name: value for name, value in options.items() if name != "crf"}
         video = out.add_stream(encoder, rate=stream.average_rate or 30, options=options)
         assert isinstance(video, VideoStream)  # noqa: S101 - every encoder of the table makes pictures
         self._video = video
@@ -68,7 +74,7 @@ class Writer:
             self._video.time_base = self._video.codec_context.time_base = stream.time_base
         if plan.bitrate is not None:
             self._video.bit_rate = plan.bitrate
-        self._graph: Graph | None = None
+        self._graph = self._build(first)  # now, for sound that is written first opens the encoders
         self._sound: AudioStream | None = None
         if sound is not None:
             rate = 48000 if plan.kind == "webm" else sound.rate
@@ -103,8 +109,6 @@ class Writer:
             self._out.mux(self._sound.encode(None))
 
     def _shape(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if self._graph is None:
-            self._graph = self._build(frame)
         self._graph.push(frame)
         made = self._graph.pull()
         assert isinstance(made, av.VideoFrame)  # noqa: S101 - the graph has one kind of end
@@ -118,6 +122,8 @@ class Writer:
         if self._plan.height is not None and height > self._plan.height:
             width, height = round(width * self._plan.height / height), self._plan.height
         self._video.width, self._video.height = max(2, width // 2 * 2), max(2, height // 2 * 2)
+        if self._plan.codec == "av1" and self._plan.bitrate and min(width, height) < _AV1_SIDE:
+            raise BadPicture(f"AV1 with a bitrate needs sides of {_AV1_SIDE} pixels at least.")
         graph = Graph()
         nodes = [graph.add_buffer(template=self._source)]
         steps = [*(turn or "").split(","), f"scale={self._video.width}:{self._video.height}", "setsar=1"]

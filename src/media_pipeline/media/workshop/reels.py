@@ -63,11 +63,12 @@ def _encode(container: InputContainer, stream: VideoStream, folder: Path, plan: 
     name = f"made.{plan.kind}"
     total = _frames(container, stream, plan)
     begin = (container.start_time or 0) / av.time_base
+    first = first_frame(container, stream)
     container.seek(int((begin + plan.start) * av.time_base), backward=True)
     sound = next(iter(container.streams.audio), None)
     options = {"movflags": "+faststart"} if plan.kind == "mp4" else {}
     with av.open(str(folder / name), "w", format=plan.kind, options=options) as out:
-        writer = Writer(out, stream, sound, plan, begin=begin)
+        writer = Writer(out, stream, sound, plan, first=first, begin=begin)
         done = 0
         for packet in container.demux([each for each in (stream, sound) if each is not None]):
             for frame in packet.decode():
