@@ -19,6 +19,7 @@ from media_pipeline.api.routes.events import events_routes
 from media_pipeline.api.routes.generate import generate_routes
 from media_pipeline.api.routes.health import health_routes
 from media_pipeline.api.routes.jobs import jobs_routes, read_history
+from media_pipeline.api.routes.making import making_routes
 from media_pipeline.api.routes.media import media_routes
 from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
@@ -59,6 +60,7 @@ def _routers(program: Program) -> list[APIRouter]:
         health_routes(program.probes(), program.gauges()),
         generate_routes(queue, program.manager, program.library, announcer, program.quota),
         uploads_routes(program.uploads, store, program.meter),
+        making_routes(program.imports, program.processing),
         media_routes(program.library, store, program.publisher, program.quota),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),

@@ -33,12 +33,18 @@ from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.media.announcer import JobAnnouncer
+from media_pipeline.media.imports import Imports
+from media_pipeline.media.ingest import Ingest
+from media_pipeline.media.intake import Intake
 from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
+from media_pipeline.media.netguard import GuardedTransport, NetRules
+from media_pipeline.media.processing import Processing
 from media_pipeline.media.quota import Quota
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.sweeper import Sweeper
 from media_pipeline.media.uploads import Uploads
+from media_pipeline.media.workshop.workshop import Workshop, WorkshopLimits
 from media_pipeline.metrics import Gauges
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
@@ -97,13 +103,48 @@ class Program:
             max_objects=settings.media_quota_objects,
         )
         self.announcer = JobAnnouncer(self.queue, self.publisher, self.store, self.quota)
+        self.workshop = Workshop(
+            WorkshopLimits(
+                examine_seconds=settings.media_examine_seconds,
+                make_seconds=settings.media_job_seconds,
+                memory_bytes=settings.media_child_memory_bytes,
+            )
+        )
+        self.intake = Intake(self.store, max_bytes=settings.media_max_upload_bytes)
+        self.ingest = Ingest(self.store, self.workshop, clock=self.clock)
         self.uploads = Uploads(
             self.queue,
             self.store,
             self.announcer,
             self.quota,
+            intake=self.intake,
+            ingest=self.ingest,
             clock=self.clock,
-            max_bytes=settings.media_max_upload_bytes,
+        )
+        rules = NetRules(plain_http=settings.media_fetch_http, networks=settings.media_fetch_networks)
+        self.transport = GuardedTransport(rules)
+        self.imports = Imports(
+            self.queue,
+            self.announcer,
+            self.publisher,
+            self.quota,
+            intake=self.intake,
+            ingest=self.ingest,
+            transport=self.transport,
+            rules=rules,
+            seconds=settings.media_fetch_seconds,
+            clock=self.clock,
+        )
+        self.processing = Processing(
+            self.queue,
+            self.announcer,
+            self.publisher,
+            self.quota,
+            library=self.library,
+            store=self.store,
+            ingest=self.ingest,
+            workshop=self.workshop,
+            clock=self.clock,
         )
         self.sweeper = Sweeper(
             self.queue,
@@ -216,6 +257,8 @@ class Program:
             await self.keys.aclose()
         for provider in self.providers:
             await provider.aclose()
+        await self.workshop.aclose()
+        await self.transport.aclose()
         await self.store.aclose()
         await self.database.aclose()
 
@@ -224,6 +267,8 @@ class Program:
             "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "upload": self.uploads.ingest,
+            "import": self.imports.run,
+            "process": self.processing.run,
         }
 
 
