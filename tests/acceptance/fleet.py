@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -197,7 +198,7 @@ class Audience:
     async def listen(self) -> None:
         """Listen until the stream ends or this is cancelled."""
         async with self._api.events() as stream:
-            stream.patience = PATIENCE
+            stream.patience = 20 * PATIENCE  # a user whose jobs are all done hears no more
             self.listening.set()
             with suppress(StopAsyncIteration, httpx2.TransportError):
                 while True:
@@ -206,6 +207,11 @@ class Audience:
                         self.ends[frame.data["jobId"]] += 1
                     if len(self.ends) == self._jobs:
                         self.heard_all.set()
+
+
+def report(line: str) -> None:
+    """Print a figure, to be seen with `-s` or `-rP`."""
+    print(line, file=sys.stderr)  # noqa: T201 - the figures are what a long run is for
 
 
 def find_free_port() -> int:
@@ -222,7 +228,7 @@ def check_remains(remains: Remains, asked: Mapping[str, int]) -> int:
     """
     aside = {job["id"] for job in remains.jobs if job["state"] == "failed"}
     for job in remains.jobs:
-        assert job["failures"] == 0
+        assert job["failures"] == 0, (job["kind"], job["error"])
         assert job["settled"]
         if job["id"] in aside:
             assert json.loads(job["error"])["code"] == "crashed"
