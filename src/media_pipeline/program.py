@@ -7,16 +7,13 @@ being run by any number of processes at once, so nothing depends on which of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Final, Literal
 
 import structlog
 
-from media_pipeline.api.auth import Tokens
-from media_pipeline.api.routes.health import Probe
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
-from media_pipeline.devsecret import token_secret
 from media_pipeline.engines import (
     build_bus,
     build_database,
@@ -69,7 +66,6 @@ class Program:
         self.settings = settings
         self.roles = roles
         self.clock = clock or SystemClock()
-        self.tokens = build_tokens(settings)
         self.store = build_store(settings, clock=self.clock)
         self.line = build_line(settings, clock=self.clock)
         self.doorbell = build_doorbell(self.line)
@@ -146,7 +142,7 @@ class Program:
             if isinstance(end, Exception):
                 raise PartDied("A part of the program died; its log says of what.") from end
 
-    def probes(self) -> Mapping[str, Probe]:
+    def probes(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         """Return what says of each part, by raising, that it cannot work."""
         bus = {} if self.line is None else {"bus": self.line.probe}
         return {"database": self.queue.depth, **bus}
@@ -194,11 +190,6 @@ class Program:
             "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "upload": self.uploads.ingest,
         }
-
-
-def build_tokens(settings: Settings) -> Tokens:
-    """Return what makes and verifies the tokens that `settings` name."""
-    return Tokens(token_secret(settings), issuer=settings.auth_issuer, audience=settings.auth_audience)
 
 
 def _begun(*parts: Coroutine[None, None, None]) -> list[asyncio.Task[None]]:
