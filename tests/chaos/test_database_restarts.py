@@ -214,7 +214,8 @@ async def check_restarts(
         report(f"{restarts} restarts, {len(clients.asked)} jobs, answers {dict(clients.answers)}")
         assert clients.wrong == []
         assert clients.answers[503] > 0
-        assert check_remains(await fleet.remains(users), clients.asked) == 0
+        # A worker without its database gives its jobs up, and what it still writes may cost the next run.
+        assert check_remains(await fleet.remains(users), clients.asked, spent=1) == 0
 
 
 async def test_the_api_answers_while_its_database_restarts(server: OwnServer, tmp_path: Path) -> None:
