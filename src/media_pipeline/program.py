@@ -7,17 +7,13 @@ being run by any number of processes at once, so nothing depends on which of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final, Literal
 
 import structlog
 
-from media_pipeline.api.auth import Tokens
-from media_pipeline.api.keys import KeySet
-from media_pipeline.api.routes.health import Probe
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
-from media_pipeline.devsecret import token_secret
 from media_pipeline.engines import (
     build_bus,
     build_database,
@@ -80,8 +76,6 @@ class Program:
         self.settings = settings
         self.roles = roles
         self.clock = clock or SystemClock()
-        self.keys = build_keys(settings, clock=self.clock)
-        self.tokens = build_tokens(settings, keys=self.keys)
         self.store = build_store(settings, clock=self.clock)
         self.line = build_line(settings, clock=self.clock)
         self.doorbell = build_doorbell(self.line)
@@ -209,11 +203,10 @@ class Program:
             if isinstance(end, Exception):
                 raise PartDied("A part of the program died; its log says of what.") from end
 
-    def probes(self) -> Mapping[str, Probe]:
+    def probes(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         """Return what says of each part, by raising, that it cannot work."""
         bus = {} if self.line is None else {"bus": self.line.probe}
-        keys = {} if self.keys is None else {"keys": self.keys.probe}
-        return {"database": self.queue.depth, **bus, **keys}
+        return {"database": self.queue.depth, **bus}
 
     def gauges(self) -> Sequence[Gauges]:
         """Return what tells how the parts stand, for whoever asks for metrics."""
@@ -239,9 +232,8 @@ class Program:
             self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
         remover = Remover(self.library, clock=self.clock)
-        keys = () if self.keys is None or "serve" not in self.roles else (self.keys.run(),)
         self._working = _begun(self.worker.run()) if "work" in self.roles else []
-        self._loops = _begun(rescuer.run(), republisher.run(), remover.run(), self.sweeper.run(), *keys)
+        self._loops = _begun(rescuer.run(), republisher.run(), remover.run(), self.sweeper.run())
 
     async def _has_unfinished(self) -> bool:
         try:
@@ -253,8 +245,6 @@ class Program:
     async def _close(self) -> None:
         await self.hub.aclose()
         await self.bus.aclose()
-        if self.keys is not None:
-            await self.keys.aclose()
         for provider in self.providers:
             await provider.aclose()
         await self.workshop.aclose()
@@ -270,19 +260,6 @@ class Program:
             "import": self.imports.run,
             "process": self.processing.run,
         }
-
-
-def build_keys(settings: Settings, *, clock: Clock) -> KeySet | None:
-    """Return the key set that `settings` name, not yet read; None where a secret verifies tokens."""
-    if settings.auth_jwks_url is None:
-        return None
-    return KeySet(settings.auth_jwks_url, clock=clock, algorithms=settings.auth_algorithms)
-
-
-def build_tokens(settings: Settings, *, keys: KeySet | None = None) -> Tokens:
-    """Return what verifies the tokens that `settings` name and, with a secret, makes them."""
-    secret = token_secret(settings) if settings.auth_jwks_url is None else ""
-    return Tokens(secret, keys=keys, issuer=settings.auth_issuer, audience=settings.auth_audience)
 
 
 def _begun(*parts: Coroutine[None, None, None]) -> list[asyncio.Task[None]]:
