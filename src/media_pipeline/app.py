@@ -12,13 +12,16 @@ from media_pipeline import __version__
 from media_pipeline.api.auth import Tokens
 from media_pipeline.api.cors import ApiCors
 from media_pipeline.api.door import StreamDoor
+from media_pipeline.api.keys import KeySet
 from media_pipeline.api.limits import BodyLimit
+from media_pipeline.api.measured import Measured
 from media_pipeline.api.openapi import describe_api
 from media_pipeline.api.problems import install_problems
 from media_pipeline.api.routes.events import events_routes
 from media_pipeline.api.routes.generate import generate_routes
 from media_pipeline.api.routes.health import health_routes
 from media_pipeline.api.routes.jobs import jobs_routes, read_history
+from media_pipeline.api.routes.making import making_routes
 from media_pipeline.api.routes.media import media_routes
 from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
@@ -34,14 +37,15 @@ STUDIO_FOLDERS = (
 """In the wheel, and in a checkout."""
 
 
-def build_tokens(settings: Settings) -> Tokens:
-    """Return what makes and verifies the tokens that `settings` name."""
-    return Tokens(token_secret(settings), issuer=settings.auth_issuer, audience=settings.auth_audience)
+def build_tokens(settings: Settings, *, keys: KeySet | None = None) -> Tokens:
+    """Return what verifies the tokens that `settings` name and, with a secret, makes them."""
+    secret = token_secret(settings) if settings.auth_jwks_url is None else ""
+    return Tokens(secret, keys=keys, issuer=settings.auth_issuer, audience=settings.auth_audience)
 
 
 def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     """Build the HTTP surface over a program, which is started and stopped by the server."""
-    tokens = tokens or build_tokens(program.settings)
+    tokens = tokens or build_tokens(program.settings, keys=program.keys)
     app = FastAPI(title="Media Pipeline", version=__version__, redirect_slashes=False)
     app.state.tokens = tokens
     describe_api(app)
@@ -49,6 +53,7 @@ def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     for router in _routers(program, tokens):
         app.include_router(router)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Measured)
     if program.settings.cors_origins:
         app.add_middleware(ApiCors, origins=program.settings.cors_origins)
     return app
@@ -56,7 +61,7 @@ def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
 
 def create_service(program: Program) -> ASGIApp:
     """Build what a server serves: the HTTP surface, and before it the door for event streams."""
-    tokens = build_tokens(program.settings)
+    tokens = build_tokens(program.settings, keys=program.keys)
     snapshot = partial(read_history, program.queue, program.announcer)
     return StreamDoor(create_app(program, tokens=tokens), program.hub, tokens, snapshot=snapshot)
 
@@ -64,10 +69,11 @@ def create_service(program: Program) -> ASGIApp:
 def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
     queue, store, announcer = program.queue, program.store, program.announcer
     return [
-        health_routes(program.probes()),
-        generate_routes(queue, program.manager, program.library, announcer),
+        health_routes(program.probes(), program.gauges()),
+        generate_routes(queue, program.manager, program.library, announcer, program.quota),
         uploads_routes(program.uploads, store, program.meter),
-        media_routes(program.library, store, program.publisher),
+        making_routes(program.imports, program.processing),
+        media_routes(program.library, store, program.publisher, program.quota),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
         storage_routes(store, on_progress=program.meter.note_stored, standing=program.uploads.standing),

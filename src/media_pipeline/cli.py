@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,6 +27,8 @@ from media_pipeline.telemetry import configure_logging
 from media_pipeline.worker_process import work
 
 FAILED, WRONG_USAGE = 1, 2
+CARRIER = "MEDIA_TOKEN"
+"""Where a command beside a service finds a token of a foreign issuer; arguments are seen by everyone."""
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -94,7 +97,7 @@ def _add_jobs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         ("cancel", _jobs_cancel, "stop a job"),
     ):
         verb = _add(verbs, name, command, text)
-        verb.add_argument("--user", default="studio", help="whose jobs (development tokens)")
+        verb.add_argument("--user", default="studio", help=f"whose jobs; a token in {CARRIER} says so itself")
         if name != "list":
             verb.add_argument("job_id", metavar="JOB_ID")
 
@@ -157,7 +160,7 @@ async def _apply(settings: Settings, *, after: bool) -> list[str]:
 def _token(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     if not settings.development:
-        raise SettingsError("AUTH_JWT_SECRET: is set, so tokens come from your own issuer")
+        raise SettingsError("AUTH_JWT_SECRET or AUTH_JWKS_URL: is set, so tokens come from your own issuer")
     print(_issue(settings, arguments.user))
     return 0
 
@@ -220,7 +223,12 @@ def _path_of(arguments: argparse.Namespace) -> str:
 
 def _remote(arguments: argparse.Namespace) -> Remote:
     settings = read_settings()
-    return Remote(settings.base_url, _issue(settings, arguments.user, seconds=60))
+    token = os.environ.get(CARRIER)
+    if token is None:
+        if settings.auth_jwks_url is not None:
+            raise SettingsError(f"{CARRIER}: is missing; with AUTH_JWKS_URL only your issuer makes tokens")
+        token = _issue(settings, arguments.user, seconds=60)
+    return Remote(settings.base_url, token)
 
 
 def _complain(message: str, code: int) -> int:

@@ -15,9 +15,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from media_pipeline.redis_url import RedisUrl
 
 GIB: Final = 1024**3
-DAY: Final = 86400
+HOUR: Final = 3600
+DAY: Final = 24 * HOUR
 MIN_SECRET_BYTES: Final = 32
-OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT"})
+ASYMMETRIC: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+ISSUERS: Final = "AUTH_JWT_SECRET or AUTH_JWKS_URL"
+OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT", "MEDIA_TOKEN"})
 """Variables with our prefix that are no settings."""
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^?#\s]*)?")
@@ -42,6 +45,7 @@ def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Seconds = Annotated[float, Field(allow_inf_nan=False, le=3650 * 86400)]
 
 
@@ -68,11 +72,16 @@ class Settings(BaseSettings):
         None, description="event bus and wake-up between processes: Redis 7+ or Valkey 8+"
     )
     auth_jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the Bearer tokens")
-    auth_jwks_url: str | None = Field(None, description="key set of the Bearer tokens")
+    auth_jwks_url: str | None = Field(None, description="address of the issuer's key set (RFC 7517)")
+    auth_algorithms: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("RS256", "ES256", "EdDSA"), description="what tokens of a key set may be signed with"
+    )
     auth_issuer: str | None = Field(None, description="the `iss` that tokens must have")
     auth_audience: str | None = Field(None, description="the `aud` that tokens must have")
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
+    media_quota_bytes: int | None = Field(None, gt=0, description="bytes one user may keep")
+    media_quota_objects: int | None = Field(None, gt=0, description="items one user may keep")
     media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
     media_user_jobs: int | None = Field(
         None, ge=1, description="jobs of a kind that one user has in play at most; unset: MEDIA_CONCURRENCY"
@@ -84,9 +93,21 @@ class Settings(BaseSettings):
     media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
     media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
     media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")
+    media_sweep_seconds: Seconds = Field(
+        6 * HOUR, gt=0, description="how often rows and objects are made to agree"
+    )
+    media_fetch_http: bool = Field(default=False, description="whether imports may go over plain http")
+    media_fetch_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="private networks that imports may reach, such as 10.1.0.0/16, comma-separated"
+    )
+    media_fetch_seconds: Seconds = Field(600, gt=0, description="how long fetching a file may take")
+    media_examine_seconds: Seconds = Field(120, gt=0, description="how long looking into a file may take")
+    media_child_memory_bytes: int = Field(
+        2 * GIB, ge=GIB // 2, description="memory of a process that decodes (Linux)"
+    )
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "auth_algorithms", "media_fetch_networks", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -102,6 +123,13 @@ class Settings(BaseSettings):
             raise ValueError(f"needs at least {MIN_SECRET_BYTES} bytes (RFC 7518, section 3.2)")
         return value
 
+    @field_validator("auth_algorithms")
+    @classmethod
+    def _known_algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in value if name not in ASYMMETRIC]:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(ASYMMETRIC)}")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _readable_address(cls, value: SecretStr | None) -> SecretStr | None:
@@ -111,7 +139,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        for check in (self._one_store, self._built_engines, self._safe_host, self._database_fits):
+        checks = (
+            self._one_store,
+            self._one_issuer,
+            self._built_engines,
+            self._safe_host,
+            self._database_fits,
+        )
+        for check in checks:
             if problem := check():
                 raise ValueError(problem)
         return self
@@ -120,8 +155,18 @@ class Settings(BaseSettings):
         named = [name for name in DURABLE_STORES if getattr(self, name) is not None]
         return None if len(named) < 2 else f"{' and '.join(map(str.upper, named))} name more than one store"  # noqa: PLR2004
 
+    def _one_issuer(self) -> str | None:
+        if self.auth_jwks_url is None:
+            return None
+        if self.auth_jwt_secret is not None:
+            return "AUTH_JWT_SECRET and AUTH_JWKS_URL name more than one issuer of tokens"
+        address = urlsplit(self.auth_jwks_url)
+        if address.scheme != "https" and not is_loopback(address.hostname or ""):
+            return "AUTH_JWKS_URL must begin with https://, for whoever answers decides who is who"
+        return None
+
     def _built_engines(self) -> str | None:
-        for name in ("gcs_bucket", "s3_bucket", "auth_jwks_url"):
+        for name in ("gcs_bucket", "s3_bucket"):
             if getattr(self, name) is not None:
                 return f"{name.upper()} is not supported by this release"
         if self.database_url and not self.database_url.startswith(("sqlite://", *SERVERS)):
@@ -132,9 +177,9 @@ class Settings(BaseSettings):
         if not self.development:
             return None
         if not is_loopback(self.host):
-            return f"HOST={self.host} is reachable from outside and needs AUTH_JWT_SECRET"
+            return f"HOST={self.host} is reachable from outside and needs {ISSUERS}"
         if not is_loopback(urlsplit(self.base_url).hostname or ""):
-            return f"PUBLIC_URL={self.public_url} is reachable from outside and needs AUTH_JWT_SECRET"
+            return f"PUBLIC_URL={self.public_url} is reachable from outside and needs {ISSUERS}"
         return None
 
     def _database_fits(self) -> str | None:
@@ -155,7 +200,7 @@ class Settings(BaseSettings):
     @property
     def development(self) -> bool:
         """Whether tokens are made by the program itself."""
-        return self.auth_jwt_secret is None
+        return self.auth_jwt_secret is None and self.auth_jwks_url is None
 
     @property
     def forgets_objects(self) -> bool:

@@ -6,7 +6,7 @@ version, and the late write is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import ClassVar
 
 from media_pipeline.errors import MediaPipelineError
@@ -33,7 +33,7 @@ class ClaimedObjects:
         """See what stands at `paths` now, at the beginning of a run."""
         return cls(store, {path: await see_version(store, path) for path in paths})
 
-    async def write(self, path: str, data: bytes, content_type: str) -> Version:
+    async def write(self, path: str, data: bytes | AsyncIterator[bytes], content_type: str) -> Version:
         """Write one of the objects and return its version; `Overtaken` when another run did so first."""
         failpoint("before_upload")
         try:

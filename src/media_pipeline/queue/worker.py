@@ -164,7 +164,7 @@ class Worker:
         try:
             ended = await self._run_to_end(job)
         except LeaseLost:
-            _log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
+            _log.warning("job.lease_lost", job_id=job.id, kind=job.kind, attempt=job.attempt)
             await announce_loss(self._announcer, job)
             return
         except DatabaseUnavailable as error:

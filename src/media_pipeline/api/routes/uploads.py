@@ -24,7 +24,7 @@ def uploads_routes(uploads: Uploads, store: Store, meter: UploadMeter) -> APIRou
     """Build the routes around a client's own PUT."""
     router = APIRouter(prefix="/media/upload", tags=["uploads"])
 
-    @router.post("/init", responses=documented(400, 401, 413, 415, 422, 503), summary="Announce a file")
+    @router.post("/init", responses=documented(400, 401, 403, 413, 415, 422, 503), summary="Announce a file")
     async def init_upload(body: UploadInit, caller: Caller, key: IdempotencyKey = None) -> UploadPermission:
         begun = await uploads.begin(
             caller.user_id,
@@ -44,7 +44,7 @@ def uploads_routes(uploads: Uploads, store: Store, meter: UploadMeter) -> APIRou
 
     @router.post(
         "/complete",
-        responses=documented(400, 401, 404, 409, 413, 415, 422, 503),
+        responses=documented(400, 401, 403, 404, 409, 413, 415, 422, 503),
         summary="Say that the bytes are there",
     )
     async def complete_upload(body: UploadPath, caller: Caller) -> UploadDone:
