@@ -220,7 +220,7 @@ async def check_restarts(
 
 async def test_the_api_answers_while_its_database_restarts(server: OwnServer, tmp_path: Path) -> None:
     """While the database restarts, services answer or say 503 with Retry-After, and every job ends once."""
-    await check_restarts(tmp_path, server, seconds=6, workers=1, every=2)
+    await check_restarts(tmp_path, server, seconds=4, workers=1, every=1.5)
 
 
 @pytest.mark.long
