@@ -1,8 +1,8 @@
 """What a thumbnail, a poster and a probe cost, beside a naive Pillow resize, libvips and an FFmpeg process.
 
 All in one run on files made here: a photograph of 12 megapixels as JPEG, one of 48 as PNG, a minute of film.
-Ours goes through the workshop as the service uses it (a warm child process, files on disk), but for the probe,
-which no caller asks for alone: it runs here. The peers run in this process, FFmpeg in one of its own as is
+Ours goes through the workshop as the service uses it (a warm child process, files on disk), but for the
+probe, which no caller asks for alone: it runs here. The peers run in this process, FFmpeg in its own, as is
 usual. Run it with `python -m bench.media`; pyvips and FFmpeg come with the group `bench`.
 """
 
