@@ -53,10 +53,13 @@ def film(path: Path, seconds: int) -> None:
         stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        parts = [np.ascontiguousarray(whole[at : at + 1080, at : at + 1920]) for at in range(0, 120, 8)]
+        moving = [av.VideoFrame.from_ndarray(part, format="rgb24") for part in parts]
+        shots = [frame.reformat(format="yuv420p") for frame in moving]
         for index in range(seconds * 30):
-            left, top = index % 128, index % 400
-            pixels = np.ascontiguousarray(whole[top : top + 1080, left : left + 1920])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            shot = shots[index % len(shots)]
+            shot.pts = index
+            container.mux(stream.encode(shot))
         container.mux(stream.encode(None))
 
 
