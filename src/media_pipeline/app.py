@@ -52,7 +52,7 @@ def build_tokens(settings: Settings, *, clock: Clock | None = None) -> Tokens:
 
 def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     """Build the HTTP surface over a program, which is started and stopped by the server."""
-    tokens = tokens or build_tokens(program.settings, keys=program.keys)
+    tokens = tokens or build_tokens(program.settings, clock=program.clock)
     app = FastAPI(title="Media Pipeline", version=__version__, redirect_slashes=False)
     app.state.tokens = tokens
     describe_api(app)

@@ -254,8 +254,12 @@ class Program:
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {
-            "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
-            "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
+            "generate.image": ImageHandler(
+                self.manager, self.store, self.publisher, workshop=self.workshop, clock=self.clock
+            ),
+            "generate.video": VideoHandler(
+                self.manager, self.store, self.publisher, workshop=self.workshop, clock=self.clock
+            ),
             "upload": self.uploads.ingest,
             "import": self.imports.run,
             "process": self.processing.run,

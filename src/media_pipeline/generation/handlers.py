@@ -27,6 +27,7 @@ from media_pipeline.generation.provider import (
 from media_pipeline.generation.results import Results
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.jsonvalue import JsonObject
+from media_pipeline.media.workshop.workshop import Workshop
 from media_pipeline.queue.job import Failure
 from media_pipeline.queue.queue import JobFailed, Outcome
 from media_pipeline.queue.worker import Run
@@ -55,9 +56,11 @@ class GenerationHandler:
         publisher: Publisher,
         logger: Logger | None = None,
         *,
+        workshop: Workshop | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._manager = manager
+        self._workshop = workshop or Workshop()
         self._store = store
         self._publisher = publisher
         self._log = logger or structlog.get_logger(__name__)
@@ -78,7 +81,7 @@ class GenerationHandler:
 
     async def _generate(self, run: Run, request: GenerationRequest) -> Outcome:
         attempts = AttemptLog(run, clock=self._clock)
-        keeper = await Keeper.open(self._store, request, clock=self._clock) if self._store else None
+        keeper = await self._open_keeper(request)
         results = Results(request, keeper)
         reporter = ProgressReporter(self._publisher, request, clock=self._clock)
         events = self._manager.run(request, resume=attempts.resume_point(), first_number=attempts.next_number)
@@ -95,6 +98,11 @@ class GenerationHandler:
                 await results.note(event)
                 reporter.note(event)
         return results.outcome()
+
+    async def _open_keeper(self, request: GenerationRequest) -> Keeper | None:
+        if self._store is None:
+            return None
+        return await Keeper.open(self._store, request, self._workshop, clock=self._clock)
 
     async def _show(self, request: GenerationRequest, preview: Preview) -> None:
         """Put a partial picture where its owner can see it; a new one has a new address."""
