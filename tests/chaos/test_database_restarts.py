@@ -193,7 +193,7 @@ async def check_restarts(
 ) -> None:
     chance = random.Random(8)
     database = server.create_database("fleet")
-    # Longer than any outage: one that outlasts a lease counts as the death of a worker that could not renew it.
+    # Longer than any outage: one that outlasts a lease counts as the death of a worker.
     async with fleet_in(folder, database=database, redis=shared_url(), media_lease_seconds=LEASE) as fleet:
         await fleet.serve()
         at_work = await asyncio.gather(*(fleet.work() for _ in range(workers)))
