@@ -35,6 +35,7 @@ from tests.servers.postgres import OwnServer, find_binaries
 from tests.servers.redis import shared_url
 
 JOBS, KILLS = 600, 4
+LEASE = 10.0
 NOTE = Statement("note", "INSERT INTO notes (job_id) VALUES (:job_id)")
 
 
@@ -192,7 +193,8 @@ async def check_restarts(
 ) -> None:
     chance = random.Random(8)
     database = server.create_database("fleet")
-    async with fleet_in(folder, database=database, redis=shared_url()) as fleet:
+    # Longer than any outage: one that outlasts a lease counts as the death of a worker.
+    async with fleet_in(folder, database=database, redis=shared_url(), media_lease_seconds=LEASE) as fleet:
         await fleet.serve()
         at_work = await asyncio.gather(*(fleet.work() for _ in range(workers)))
         clients = Clients(fleet)
