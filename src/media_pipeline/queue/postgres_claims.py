@@ -140,6 +140,7 @@ class Claims:
             "place": place,
             "limit": len(slots),
             "slots": slots,
+            "available": JobState.AVAILABLE.value,
         }
         try:
             rows: list[JobRow] = list(await self._table.db.write(self._claim_sql, params, quick=True))

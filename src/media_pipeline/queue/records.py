@@ -18,6 +18,8 @@ JobRow = Mapping[str, Any]
 KEY_LIFE_US: Final = 24 * 3600 * 1_000_000
 """How long an idempotency key stands for the job that it made."""
 
+_STATES: Final[Mapping[str, JobState]] = {state.value: state for state in JobState}
+_LANES: Final[Mapping[int, Priority]] = {lane.value: lane for lane in Priority}
 _attempts: Final = msgspec.json.Decoder(list[Attempt])
 _crashes: Final = msgspec.json.Decoder(list[int])
 _object: Final = msgspec.json.Decoder(dict[str, Any])
@@ -35,8 +37,8 @@ def read_job(row: JobRow) -> Job:
         id=JobId(row["id"]),
         user_id=UserId(row["user_id"]),
         kind=row["kind"],
-        state=JobState(row["state"]),
-        priority=Priority(row["lane"]),
+        state=_STATES[row["state"]],
+        priority=_LANES[row["lane"]],
         payload=_lenient(_object.decode, row["payload"]) or {},
         attempt=row["attempt"],
         failures=row["failures"],
