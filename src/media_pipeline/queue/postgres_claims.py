@@ -168,10 +168,10 @@ class Claims:
 
     async def _readable(self, rows: Sequence[JobRow]) -> list[Job]:
         """Return the jobs, oldest first; fail those that cannot be decoded, so that they never come back."""
-        bad = [read_job(row).fence for row in rows if not is_decodable(row)]
-        if bad:
-            await self._ends.leave_all(bad, leaving.set_aside(leaving.UNDECODABLE))
         good = [row for row in rows if is_decodable(row)]
+        if len(good) < len(rows):
+            bad = [read_job(row).fence for row in rows if row not in good]
+            await self._ends.leave_all(bad, leaving.set_aside(leaving.UNDECODABLE))
         return [read_job(row) for row in sorted(good, key=lambda row: (row["lane"], row["ord"]))]
 
     async def _beat(self, asked: Sequence[tuple[WorkerId, float]]) -> list[Beat | Exception]:

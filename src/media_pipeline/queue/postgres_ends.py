@@ -7,7 +7,7 @@ wanted, left by us, for nobody else can show that fence.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from media_pipeline.db.database import Effect
 from media_pipeline.db.group import Group
@@ -22,15 +22,13 @@ from media_pipeline.queue.records import JobRow, read_job
 Answers = list[Job | Exception]
 
 
-@dataclass(frozen=True, slots=True)
-class _Finish:
+class _Finish(NamedTuple):
     fence: Fence
     result: str
     effects: Sequence[Effect]
 
 
-@dataclass(frozen=True, slots=True)
-class _Leave:
+class _Leave(NamedTuple):
     fence: Fence
     decide: Decide
 

@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from media_pipeline.ids import JobId, UserId
 from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.queue.job import Attempt, Failure, Job, JobState, Priority
 
@@ -34,8 +33,8 @@ def encode(value: object) -> str:
 def read_job(row: JobRow) -> Job:
     """Build the job; what cannot be decoded shows as empty (see `is_decodable`)."""
     return Job(
-        id=JobId(row["id"]),
-        user_id=UserId(row["user_id"]),
+        id=row["id"],
+        user_id=row["user_id"],
         kind=row["kind"],
         state=_STATES[row["state"]],
         priority=_LANES[row["lane"]],
@@ -47,8 +46,8 @@ def read_job(row: JobRow) -> Job:
         run_at=seconds(row["run_at"]),
         started_at=seconds(row["started_at"]),
         finished_at=seconds(row["finished_at"]),
-        result=_lenient(_object.decode, row["result"]),
-        error=_lenient(_failure.decode, row["error"]),
+        result=None if row["result"] is None else _lenient(_object.decode, row["result"]),
+        error=None if row["error"] is None else _lenient(_failure.decode, row["error"]),
         attempts=_lenient(_attempts.decode, row["attempts"]) or (),
         cancel_requested=bool(row["cancel_requested"]),
         worker_id=row["worker_id"],
@@ -74,10 +73,8 @@ def seconds(microseconds: int | None) -> float | None:
     return None if microseconds is None else microseconds / 1e6
 
 
-def _lenient(decode: Callable[[str], T], text: str | None) -> T | None:
-    """Decode a column; one that is empty or of another release is None."""
-    if text is None:
-        return None
+def _lenient(decode: Callable[[str], T], text: str) -> T | None:
+    """Decode a column; one of another release is None."""
     try:
         return decode(text)
     except msgspec.DecodeError:
