@@ -6,7 +6,7 @@ wanted, left by us, for nobody else can show that fence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from media_pipeline.db.database import Effect
@@ -17,7 +17,7 @@ from media_pipeline.db.session import Session
 from media_pipeline.queue.job import Fence, Job, JobState
 from media_pipeline.queue.leaving import Decide, Leaving
 from media_pipeline.queue.postgres_table import SQL, Table, by_fence, fence_columns, lease_lost
-from media_pipeline.queue.records import JobRow, read_job
+from media_pipeline.queue.records import JobRow, read_finished, read_job
 
 Answers = list[Job | Exception]
 
@@ -26,6 +26,7 @@ class _Finish(NamedTuple):
     fence: Fence
     result: str
     effects: Sequence[Effect]
+    claimed: Job | None
 
 
 class _Leave(NamedTuple):
@@ -41,11 +42,14 @@ class Ends:
         self._finishes: Group[_Finish, Job] = Group(self._finish)
         self._leaves: Group[_Leave, Job] = Group(self._leave)
 
-    async def finish(self, fence: Fence, result: str, effects: Sequence[Effect]) -> Job:
-        return await self._finishes.join(_Finish(fence, result, effects))
+    def finish(
+        self, fence: Fence, result: str, effects: Sequence[Effect], *, claimed: Job | None
+    ) -> Awaitable[Job]:
+        """End a run with its result; who has the job as it was `claimed` saves reading it again."""
+        return self._finishes.join(_Finish(fence, result, effects, claimed))
 
-    async def leave(self, fence: Fence, decide: Decide) -> Job:
-        return await self._leaves.join(_Leave(fence, decide))
+    def leave(self, fence: Fence, decide: Decide) -> Awaitable[Job]:
+        return self._leaves.join(_Leave(fence, decide))
 
     async def leave_all(self, fences: Iterable[Fence], decide: Decide) -> list[Job]:
         """Let every run leave whose fence still holds; return how their jobs stand."""
@@ -59,7 +63,16 @@ class Ends:
         except OutcomeUnknown:
             rows = await self._write_finishes(list(finishes.values()))
             rows |= await self._read_back(dict.fromkeys(finishes.keys() - rows.keys(), JobState.SUCCEEDED))
-        return await self._conclude(asked, [finishes[ask.fence] is ask for ask in asked], rows)
+        jobs = await self._read_jobs([finishes[fence] for fence in rows], rows)
+        return await self._conclude(asked, [finishes[ask.fence] is ask for ask in asked], jobs)
+
+    async def _read_jobs(self, asked: Sequence[_Finish], rows: Mapping[Fence, JobRow]) -> dict[Fence, Job]:
+        """Return the finished jobs; those that were claimed elsewhere are read."""
+        unknown = {ask.fence: JobState.SUCCEEDED for ask in asked if ask.claimed is None}
+        read = await self._read_back(unknown) if unknown else {}
+        jobs = {fence: read_job(row) for fence, row in read.items()}
+        known = ((ask.fence, ask.claimed, ask.result) for ask in asked if ask.claimed is not None)
+        return jobs | {fence: read_finished(job, rows[fence], result) for fence, job, result in known}
 
     async def _write_finishes(self, asked: Sequence[_Finish]) -> dict[Fence, JobRow]:
         params: Columns = {
@@ -88,7 +101,8 @@ class Ends:
             read = by_fence(await self._table.read("running", fence_columns(list(left))))
             rows |= await self._write_leaves({fence: left[fence] for fence in read}, read)
             left = {fence: left[fence] for fence in read if fence not in rows}  # it changed since we read it
-        return await self._conclude(asked, [leaves[ask.fence] is ask for ask in asked], rows)
+        jobs = {fence: read_job(row) for fence, row in rows.items()}
+        return await self._conclude(asked, [leaves[ask.fence] is ask for ask in asked], jobs)
 
     async def _write_leaves(
         self, asked: Mapping[Fence, _Leave], read: Mapping[Fence, JobRow]
@@ -115,10 +129,9 @@ class Ends:
         return {fence: rows[place] for fence, place in places.items() if place in rows}
 
     async def _conclude(
-        self, asked: Sequence[_Finish | _Leave], counts: Sequence[bool], rows: Mapping[Fence, JobRow]
+        self, asked: Sequence[_Finish | _Leave], counts: Sequence[bool], jobs: Mapping[Fence, Job]
     ) -> Answers:
         """Let the next ones in and answer; of two asks for one run the first is the one that counts."""
-        jobs = {fence: read_job(row) for fence, row in rows.items()}
         states = {job.state for job in jobs.values()}
         if JobState.AVAILABLE in states:
             self._table.doorbell.ring("work")

@@ -25,7 +25,7 @@ class Slots:
         self.taken -= 1
 
     def room(self, *, held: int) -> int:
-        """Return how many jobs may be taken beside those `held`, at work or waiting for their ends' writes."""
+        """Return how many jobs may be taken beside those `held`: at work, or their ends being written."""
         return min(self._total - self.taken, 2 * self._total - held)
 
     def free(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import structlog
 
@@ -23,7 +23,8 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.ids import JobId
 from media_pipeline.queue.announcer import Announcer, announce_end, announce_start
-from media_pipeline.queue.handler import UNWRITABLE, DeadlineExceeded, Handler, Run, describe_failure
+from media_pipeline.queue.deadline import Deadline
+from media_pipeline.queue.handler import UNWRITABLE, Handler, Run, describe_failure
 from media_pipeline.queue.job import Job, WorkerId
 from media_pipeline.queue.queue import Doorbell, LeaseLost, Outcome, Queue
 from media_pipeline.queue.slots import Slots
@@ -187,27 +188,17 @@ class Worker:
 
     async def _handle(self, job: Job) -> Outcome:
         """Announce the start and run the handler; only here may an interruption reach the job."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine always runs in a task
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         self._interruptible.add(task)
         try:
             if self._grace_over or job.id in self._cancelled:
                 raise asyncio.CancelledError
             await announce_start(self._announcer, job)
-            return await self._run_handler(job)
+            with Deadline(task, self._settings.deadline):
+                return await self._handlers[job.kind](Run(job, self._queue))
         finally:
             self._interruptible.discard(task)
             self._leave_slot(job)
-
-    async def _run_handler(self, job: Job) -> Outcome:
-        limit = asyncio.timeout(self._settings.deadline)
-        try:
-            async with limit:
-                return await self._handlers[job.kind](Run(job, self._queue))
-        except TimeoutError as error:
-            if limit.expired():
-                raise DeadlineExceeded("The job took longer than it may.") from error
-            raise
 
     async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write until the database takes it: paid work is not dropped for an outage."""

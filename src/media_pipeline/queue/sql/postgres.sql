@@ -22,7 +22,7 @@ SELECT id, user_id, CASE WHEN state = 'available' THEN user_id END, kind, state,
   CASE WHEN later THEN run_at END, payload, max_failures, idempotency_key, request_hash, retry_of, :now
 FROM placed ORDER BY n
 ON CONFLICT DO NOTHING
-RETURNING *;
+RETURNING id, kind, user_id, state, run_at, created_at;
 
 -- name: insert_one
 -- Keep one job: what `insert` does, without the cost of grouping.
@@ -36,7 +36,7 @@ FROM (SELECT CASE WHEN :run_at::INT8 > :now THEN 'scheduled'
   FROM (SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs AS j
     WHERE j.kind = :kind::TEXT AND j.active_user = :user_id::TEXT LIMIT :most) AS counted) AS in_play) AS placed
 ON CONFLICT DO NOTHING
-RETURNING *;
+RETURNING id, kind, user_id, state, run_at, created_at;
 
 -- name: known
 -- Jobs that stand there already, by their id or by their user's idempotency key.
@@ -157,13 +157,14 @@ WHERE j.id = d.id AND j.attempt = d.attempt AND j.worker_id = d.worker_id
 RETURNING j.id, j.attempt, d.worker_id AS shown_by;
 
 -- name: finish
--- End runs with their results; a row whose fence is not the newest stays as it is.
+-- End runs with their results; a row whose fence is not the newest stays as it is. Returned is what may
+-- have changed since the claim: a server tries a statement again by itself only while its answer is small.
 UPDATE jobs AS j SET state = 'succeeded', active_user = NULL, result = d.result, error = NULL,
   worker_id = NULL, finished_at = :now
 FROM unnest(:ids::TEXT[], :fences::INT8[], :worker_ids::TEXT[], :results::TEXT[])
   AS d(id, attempt, worker_id, result)
 WHERE j.id = d.id AND j.attempt = d.attempt AND j.worker_id = d.worker_id
-RETURNING j.*, d.worker_id AS shown_by;
+RETURNING j.id, j.attempt, j.attempts, j.cancel_requested, j.finished_at, d.worker_id AS shown_by;
 
 -- name: running
 -- Runs as their fences name them.
