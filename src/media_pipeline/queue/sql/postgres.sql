@@ -118,7 +118,7 @@ let_in AS (
     SELECT j.id, j.ord, row_number() OVER (ORDER BY j.lane, j.ord, j.id) AS place FROM jobs AS j
     WHERE j.state = 'blocked' AND j.kind = waiting.kind AND j.user_id = waiting.user_id
     ORDER BY j.lane, j.ord, j.id LIMIT :most) AS next
-  WHERE next.place <= waiting.room)
+  WHERE waiting.room > 0 AND next.place <= waiting.room)
 UPDATE jobs AS j SET state = 'available', active_user = j.user_id, ord = :now + let_in.n
 FROM let_in WHERE j.id = let_in.id AND j.state = :blocked
 RETURNING j.id;
