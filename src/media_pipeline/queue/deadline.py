@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from typing import Any
 
 from media_pipeline.queue.handler import DeadlineExceeded
 
@@ -16,7 +17,7 @@ class Deadline:
 
     __slots__ = ("_expired", "_seconds", "_task", "_timer")
 
-    def __init__(self, task: asyncio.Task[None], seconds: float) -> None:
+    def __init__(self, task: asyncio.Task[Any], seconds: float) -> None:
         self._task = task
         self._seconds = seconds
         self._expired = False
