@@ -327,7 +327,7 @@ def test_an_answer_breaks_off_or_is_corrupted(fake: GcsServer, bucket: Bucket) -
     url = signed(bucket.blob("x"), fake, method="GET")
     fake.inject({"kind": "broken", "times": 1, "contains": bucket.name})
     with pytest.raises(httpx2.TransportError):
-        WEB.get(url)
+        pytest.fail(f"{WEB.get(url)!r} {fake.log(bucket.name)}")
     fake.inject({"kind": "corrupt", "times": 1, "contains": bucket.name})
     answer = WEB.get(url)
     assert len(answer.content) == 1000
