@@ -70,6 +70,13 @@ class Settings(BaseSettings):
     auth_jwks_url: str | None = Field(None, description="key set of the Bearer tokens")
     auth_issuer: str | None = Field(None, description="the `iss` that tokens must have")
     auth_audience: str | None = Field(None, description="the `aud` that tokens must have")
+    media_urls: Literal["stable", "public"] = Field(
+        "stable", description="which addresses a bucket's objects have: see below"
+    )
+    media_public_base_url: Annotated[str, AfterValidator(_is_address)] = Field(
+        "", description="base of every address with `MEDIA_URLS=public`: a public bucket or its CDN"
+    )
+    media_url_secret: SecretStr | None = Field(None, description="seals the addresses of `MEDIA_URLS=stable`")
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
@@ -91,7 +98,7 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("auth_jwt_secret")
+    @field_validator("auth_jwt_secret", "media_url_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
@@ -107,7 +114,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        for check in (self._one_store, self._built_engines, self._safe_host, self._database_fits):
+        for check in (
+            self._one_store,
+            self._built_engines,
+            self._safe_host,
+            self._database_fits,
+            self._addresses_fit,
+        ):
             if problem := check():
                 raise ValueError(problem)
         return self
@@ -138,6 +151,13 @@ class Settings(BaseSettings):
     def _database_fits(self) -> str | None:
         if self.storage_dir is not None and self.database_path is None and self.database_server is None:
             return "DATABASE_URL is in memory while STORAGE_DIR is durable; the library would vanish"
+        return None
+
+    def _addresses_fit(self) -> str | None:
+        if (self.media_urls == "public") != bool(self.media_public_base_url):
+            return "MEDIA_URLS=public and MEDIA_PUBLIC_BASE_URL go together; set both or neither"
+        if self.media_public_base_url and self.gcs_bucket is None and self.s3_bucket is None:
+            return "MEDIA_URLS=public needs GCS_BUCKET or S3_BUCKET; other stores have addresses of their own"
         return None
 
     @property
