@@ -288,7 +288,7 @@ def _routers(program: Program) -> list[APIRouter]:
     return [
         health_routes(program.probes()),
         generate_routes(queue, program.manager, program.library, announcer),
-        uploads_routes(program.uploads, store, program.meter),
+        uploads_routes(program.uploads, store, program.meter, origins=program.settings.page_origins),
         media_routes(program.library, store, program.publisher),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),

@@ -145,7 +145,9 @@ class BucketChecks:
         rules = [rule for rule in _listed(lifecycle, "rule") if isinstance(rule, Mapping)]
         for rule in rules:
             if _type_of(rule) == "Delete" and not _spares_media(rule.get("condition")):
-                raise CheckFailed(f"A rule deletes what users own: {rule}. Give it a matchesPrefix outside media/.")
+                raise CheckFailed(
+                    f"A rule deletes what users own: {rule}. Give it a matchesPrefix outside media/."
+                )
         if not any(_type_of(rule) == "AbortIncompleteMultipartUpload" for rule in rules):
             raise CheckFailed("No rule removes uploads that were never put together; they are billed.")
         return "removes what was left half-way, and nothing that users own"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from functools import partial
 
 from media_pipeline.app import Program, open_database
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.finding import Finding, find
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.realtime.redis_connect import CONNECT_SECONDS
 from media_pipeline.realtime.redis_line import RedisLine
@@ -18,15 +18,6 @@ PROBE_PATH = "derived/doctor/probe"
 PROBE = b"media-pipeline doctor"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; `problem` says how to mend it, None when it is well."""
-
-    subject: str
-    detail: str
-    problem: str | None = None
-
-
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Try the store, the database and each provider for real."""
     try:
@@ -34,19 +25,12 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     except (MediaPipelineError, OSError) as error:
         yield Finding("store", "cannot be opened", str(error))
         return
-    yield await _try("database", partial(_use_database, program))
+    yield await find("database", partial(_use_database, program))
     if program.line is not None:
-        yield await _try("bus", partial(_use_redis, program.line))
-    yield await _try("store", partial(_use_store, program.store))
+        yield await find("bus", partial(_use_redis, program.line))
+    yield await find("store", partial(_use_store, program.store))
     for provider in program.providers:
-        yield await _try(f"provider {provider.name}", partial(_ask_models, provider))
-
-
-async def _try(subject: str, use: Callable[[], Awaitable[str]]) -> Finding:
-    try:
-        return Finding(subject, await use())
-    except (MediaPipelineError, OSError) as error:
-        return Finding(subject, "does not work", str(error))
+        yield await find(f"provider {provider.name}", partial(_ask_models, provider))
 
 
 async def _use_database(program: Program) -> str:

@@ -181,6 +181,12 @@ class Settings(BaseSettings):
         return self.public_url or f"http://{_reachable(self.host)}:{self.port}"
 
     @property
+    def page_origins(self) -> tuple[str, ...]:
+        """The origins whose pages call the service: its own and those of `CORS_ORIGINS`."""
+        own = urlsplit(self.base_url)
+        return (f"{own.scheme}://{own.netloc}", *self.cors_origins)
+
+    @property
     def database_server(self) -> str | None:
         """The URL of a SQL server as its driver reads it; None for SQLite."""
         if self.database_url is None or not self.database_url.startswith(SERVERS):

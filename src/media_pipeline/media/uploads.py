@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final, Literal
@@ -41,6 +41,8 @@ KIND: Final = "upload"
 URL_LIFE: Final = timedelta(minutes=15)
 MAX_IMAGE_BYTES: Final = 256 * 1024**2
 """A picture is decoded in memory."""
+SESSION_LIFE: Final = timedelta(days=1)
+"""How long an upload in chunks may take."""
 LINGER: Final = timedelta(minutes=5)
 """A PUT that began just before its URL expired may end this much later."""
 
@@ -116,14 +118,22 @@ class Uploads:
         filename: str,
         content_type: str,
         size: int | None,
+        origin: str | None = None,
         idempotency_key: str | None = None,
         request_hash: str | None = None,
     ) -> Beginning:
-        """Make the job and sign the URL; raises `TypeNotAllowed`, `FileTooLarge` or `EmptyFile`."""
+        """Make the job and sign the URL; raises `TypeNotAllowed`, `FileTooLarge` or `EmptyFile`.
+
+        The same key and request give the same upload. Its URL is the same too, unless it is a resumable
+        session: that is nowhere kept, so another one is begun for pages of `origin`.
+        """
         self._check_declared(content_type, size)
         job_id = JobId(str(uuid.uuid4()))
         path = upload_path(user_id, job_id, filename)
-        await self._sign(path, content_type, size, self._clock.now())  # or refuse before anything is kept
+        at = self._clock.now()
+        permission = await self._sign(
+            path, content_type, size, at, origin
+        )  # or refuse before anything is kept
         enqueued = await self._queue.enqueue(
             NewJob(
                 id=job_id,
@@ -135,14 +145,16 @@ class Uploads:
                     "contentType": content_type,
                     "size": size,
                 },
-                run_at=self._clock.now() + (URL_LIFE + LINGER).total_seconds(),
+                run_at=(permission.expires_at + LINGER).timestamp(),
                 idempotency_key=idempotency_key,
                 request_hash=request_hash,
             )
         )
         if enqueued.created:
             await self._announcer.queued(enqueued.job)
-        return await self._permit(enqueued.job)
+        if enqueued.created and permission.chunk_bytes is not None:
+            return Beginning(enqueued.job, path, permission)
+        return await self._permit(enqueued.job, origin)
 
     async def complete(self, user_id: UserId, path: str) -> Job:
         """Check the bytes and let ingest begin; the same answer every time.
@@ -228,16 +240,22 @@ class Uploads:
         if size > most:
             raise FileTooLarge(f"The file has {size:,} bytes; {most:,} is the most that is taken.")
 
-    async def _permit(self, job: Job) -> Beginning:
+    async def _permit(self, job: Job, origin: str | None) -> Beginning:
         payload, size = job.payload, job.payload["size"]
         path, content_type = str(payload["path"]), str(payload["contentType"])
         exact = size if isinstance(size, int) else None
-        return Beginning(job, path, await self._sign(path, content_type, exact, job.created_at))
+        return Beginning(job, path, await self._sign(path, content_type, exact, job.created_at, origin))
 
-    async def _sign(self, path: str, content_type: str, size: int | None, at: float) -> PresignedUpload:
-        return await self._store.upload_presigned(
-            path, content_type, size=size, expires_in=URL_LIFE, now=datetime.fromtimestamp(at, UTC)
+    async def _sign(
+        self, path: str, content_type: str, size: int | None, at: float, origin: str | None
+    ) -> PresignedUpload:
+        now = datetime.fromtimestamp(at, UTC)
+        permission = await self._store.upload_presigned(
+            path, content_type, size=size, expires_in=URL_LIFE, now=now, origin=origin
         )
+        if permission.chunk_bytes is None:
+            return permission
+        return replace(permission, expires_at=min(permission.expires_at, now + SESSION_LIFE))
 
     async def _check_bytes(self, job: Job) -> tuple[MediaObject, str]:
         """Return the object and what it really is, or raise what is wrong with it."""

@@ -36,11 +36,15 @@ class MediaObject:
 
 @dataclass(frozen=True, slots=True)
 class PresignedUpload:
-    """Permission to PUT one object: send the bytes to `url` with exactly `headers` before `expires_at`."""
+    """Permission to PUT one object: send the bytes to `url` with exactly `headers` before `expires_at`.
+
+    With `chunk_bytes` the URL is a resumable session: it also takes the bytes in chunks of so many.
+    """
 
     url: str
     headers: Mapping[str, str]
     expires_at: datetime
+    chunk_bytes: int | None = None
 
 
 class StoreError(MediaPipelineError):
@@ -115,12 +119,14 @@ class Store(Protocol):
         size: int | None = None,
         expires_in: timedelta = UPLOAD_TTL,
         now: datetime | None = None,
+        origin: str | None = None,
     ) -> PresignedUpload:
         """Sign permission for a client to PUT `path`.
 
         Without `size` only the content type is signed (nothing when it is empty); with it also
         the exact length and create-only. `now` fixes the instant of signing, so that the same
-        arguments give the same URL.
+        arguments give the same URL, but for a resumable session: each call begins another, for
+        pages of `origin`.
         """
         ...
 
