@@ -21,7 +21,7 @@ from media_pipeline.clock import Clock
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.finding import Finding, find
 from media_pipeline.jsonvalue import Json, JsonObject
-from media_pipeline.storage.addresses import SigningStore
+from media_pipeline.storage.store import SigningStore
 
 PREFIX: Final = "derived/doctor/"
 PROBE: Final = b"media-pipeline doctor"
@@ -153,10 +153,7 @@ class BucketChecks:
         return "removes what was left half-way, and nothing that users own"
 
     async def _sign_read(self) -> str:
-        now = datetime.fromtimestamp(self._clock.now(), UTC)
-        return await self._store.sign_read(
-            self._path, method="GET", at=now, expires_in=_SOON, content_disposition=None
-        )
+        return await self._store.sign_read(self._path, expires_in=_SOON)
 
 
 def page_origins(*urls: str) -> tuple[str, ...]:

@@ -255,7 +255,7 @@ class Uploads:
         )
         if permission.chunk_bytes is None:
             return permission
-        return replace(permission, expires_at=min(permission.expires_at, now + SESSION_LIFE))
+        return replace(permission, expires_at=now + SESSION_LIFE)
 
     async def _check_bytes(self, job: Job) -> tuple[MediaObject, str]:
         """Return the object and what it really is, or raise what is wrong with it."""

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime, timedelta
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from media_pipeline.storage.paths import check_path
-from media_pipeline.storage.store import InvalidPath, Store
+from media_pipeline.storage.store import InvalidPath
 
 KEY_BYTES: Final = 32
 _ALPHABET: Final = re.compile(r"[A-Za-z0-9_-]{23,}", re.ASCII)
@@ -31,22 +30,6 @@ class Addresses(Protocol):
 
     def url(self, path: str) -> str:
         """Return the permanent URL of `path`; it need not exist. `InvalidPath` for what names no object."""
-        ...
-
-
-class SigningStore(Store, Protocol):
-    """A store that others read by URLs which it signs."""
-
-    async def sign_read(
-        self,
-        path: str,
-        *,
-        method: Literal["GET", "HEAD"],
-        at: datetime,
-        expires_in: timedelta,
-        content_disposition: str | None,
-    ) -> str:
-        """Return a URL that answers `method` for `expires_in` from `at`; the same arguments, the same URL."""
         ...
 
 

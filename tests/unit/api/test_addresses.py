@@ -31,13 +31,14 @@ class SigningMemoryStore(MemoryStore):
         self,
         path: str,
         *,
-        method: Literal["GET", "HEAD"],
-        at: datetime,
         expires_in: timedelta,
-        content_disposition: str | None,
+        now: datetime | None = None,
+        disposition: str | None = None,
+        method: Literal["GET", "HEAD"] = "GET",
     ) -> str:
-        ends = round((at + expires_in).timestamp())
-        return f"https://bucket.test/{path}?{method}&ends={ends}&as={content_disposition or ''}"
+        assert now is not None
+        ends = round((now + expires_in).timestamp())
+        return f"https://bucket.test/{path}?{method}&ends={ends}&as={disposition or ''}"
 
 
 class Setting:

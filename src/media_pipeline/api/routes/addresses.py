@@ -16,8 +16,8 @@ from media_pipeline.api.disposition import disposition
 from media_pipeline.api.problems import Problem, documented
 from media_pipeline.api.routes.storage import GONE, StandingOf
 from media_pipeline.clock import Clock
-from media_pipeline.storage.addresses import SigningStore, StableAddresses
-from media_pipeline.storage.store import InvalidPath, MediaObject, ObjectNotFound
+from media_pipeline.storage.addresses import StableAddresses
+from media_pipeline.storage.store import InvalidPath, MediaObject, ObjectNotFound, SigningStore
 
 WINDOW: Final = timedelta(hours=3)
 """Signed URLs are made as of its beginning."""
@@ -49,10 +49,10 @@ def addresses_routes(
         now = datetime.fromtimestamp(clock.now(), UTC)
         url = await store.sign_read(
             item.path,
-            method="HEAD" if request.method == "HEAD" else "GET",
-            at=_begin_of_window(now),
             expires_in=LIFE,
-            content_disposition=None if shown == "inline" else shown,
+            now=_begin_of_window(now),
+            disposition=None if shown == "inline" else shown,
+            method="HEAD" if request.method == "HEAD" else "GET",
         )
         age = f"public, max-age={round(MAX_AGE.total_seconds())}"
         return Response(status_code=302, headers={**_OPEN, "Location": url, "Cache-Control": age})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from fastapi import APIRouter, Request
 
@@ -21,6 +22,9 @@ from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.present import iso
 from media_pipeline.media.uploads import UploadNotFound, Uploads
 from media_pipeline.storage.store import Store
+
+CHUNK: Final = 8 * 1024**2
+"""Bytes of a chunk, about: few requests, and little to send again after a cut."""
 
 
 def uploads_routes(
@@ -47,14 +51,14 @@ def uploads_routes(
             idempotency_key=key,
             request_hash=hash_request("upload", body.model_dump()),
         )
-        chunk = begun.permission.chunk_bytes
+        quantum = begun.permission.chunk_bytes
         return UploadPermission(
             upload_url=begun.permission.url,
             object_path=begun.object_path,
             job_id=begun.job.id,
             headers=dict(begun.permission.headers),
             expires_at=iso(begun.permission.expires_at.timestamp()),
-            resumable=None if chunk is None else Resumable(chunk_size=chunk),
+            resumable=None if quantum is None else Resumable(chunk_size=max(1, CHUNK // quantum) * quantum),
         )
 
     @router.post(
