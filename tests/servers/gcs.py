@@ -227,6 +227,7 @@ def _precondition(request: Request) -> str:
 
 async def serve() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
     config = uvicorn.Config(FakeGcs(), log_level="critical", access_log=False, lifespan="off")
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)  # noqa: T201 - for who started it
     await uvicorn.Server(config).serve(sockets=[listener])
