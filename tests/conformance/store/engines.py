@@ -7,19 +7,25 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from media_pipeline.storage.gcs import GCSStore
 from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
 from media_pipeline.storage.store import Store
+from tests.servers.gcs_server import shared_gcs
 
 BASE_URL = "http://media.test"
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One way to open a store; `opened` gets a folder of its own."""
+    """One way to open a store; `opened` gets a folder of its own.
+
+    `kind_unsaid` is the content type of an object that was written with an empty one.
+    """
 
     name: str
     opened: Callable[[Path], AbstractAsyncContextManager[Store]]
+    kind_unsaid: str = ""
 
 
 @asynccontextmanager
@@ -36,9 +42,18 @@ async def open_local(directory: Path) -> AsyncIterator[Store]:
     await store.aclose()
 
 
+@asynccontextmanager
+async def open_gcs(directory: Path) -> AsyncIterator[Store]:
+    fake = shared_gcs()
+    store = GCSStore(fake.new_bucket(), fake.account, url=fake.url)
+    yield store
+    await store.aclose()
+
+
 ENGINES = [
     Engine("memory", open_memory),
     Engine("local", open_local),
+    Engine("gcs", open_gcs, kind_unsaid="application/octet-stream"),
 ]
 
 
