@@ -141,10 +141,13 @@ class Bucket:
     ) -> Version:
         attributes: Attributes = {"Content-Type": content_type or ANY_TYPE, WRITE_MARK: mark}
         mode: Any = "create" if over == ABSENT else self._dialect.write_mode(over)
-        with _told(path):
-            put = await obstore.put_async(
-                self._objects, path, data, mode=mode, attributes=attributes, use_multipart=False
-            )
+        try:
+            with _told(path):
+                put = await obstore.put_async(
+                    self._objects, path, data, mode=mode, attributes=attributes, use_multipart=False
+                )
+        except NotThere:
+            raise PreconditionFailed(f"There is no object at {path} any more.") from None
         version = self._dialect.version({"e_tag": put["e_tag"], "version": put["version"]}, mark)  # type: ignore[typeddict-item] # what both have
         checksum, expected = await self._checksum(path, put["e_tag"], version)
         if expected is not None and await digest(data, checksum) != expected:
