@@ -38,3 +38,11 @@ async def as_pieces(data: bytes | AsyncIterator[bytes], size: int) -> AsyncItera
             del held[:size]
     if held:
         yield bytes(held)
+
+
+async def rejoin(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield pieces that were looked at beforehand, and then the rest."""
+    yield first
+    yield second
+    async for piece in rest:
+        yield piece

@@ -18,7 +18,7 @@ from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.storage.addresses import Addresses, PublicAddresses
 from media_pipeline.storage.bucket import ANY_TYPE, WRITE_MARK, Bucket, NotThere
-from media_pipeline.storage.chunks import as_pieces
+from media_pipeline.storage.chunks import as_pieces, rejoin
 from media_pipeline.storage.gcs_api import GOOGLE, GcsApi, check
 from media_pipeline.storage.gcs_session import CHUNK, PIECE, Session
 from media_pipeline.storage.google_credentials import IAM, GoogleCredentials
@@ -98,9 +98,7 @@ class GCSStore:
         if second is None:
             await self._bucket.put(check_path(path), first, content_type, if_version=if_version)
         else:
-            await self._upload_long(
-                check_path(path), _rejoin(first, second, pieces), content_type, if_version
-            )
+            await self._upload_long(check_path(path), rejoin(first, second, pieces), content_type, if_version)
         return self._addresses.url(path)
 
     async def upload_presigned(
@@ -268,10 +266,3 @@ def _generation(version: str) -> str:
     if not version.isdecimal():
         raise PreconditionFailed("The version that was expected is none of this store.")
     return version
-
-
-async def _rejoin(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    yield second
-    async for piece in rest:
-        yield piece

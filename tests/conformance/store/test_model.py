@@ -129,7 +129,7 @@ def test_the_store_is_a_dictionary(engine: Engine) -> None:
     run_state_machine_as_test(
         Against,
         settings=settings(
-            max_examples=25,
+            max_examples=engine.examples,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -138,9 +138,14 @@ def test_a_url_is_that_of_googles_blob(style: dict[str, Any], monkeypatch: pytes
     kinds = {0: UrlStyle.PATH, 1: UrlStyle.VIRTUAL_HOSTED, 2: UrlStyle.BUCKET_BOUND}
     bound = "bucket_bound_hostname" in style
     expected = BUCKET.blob("a/ü b~.png").generate_signed_url(
-        version="v4", method="PUT", expiration=timedelta(minutes=15), content_type="image/png", scheme="https",
-        headers={"x-goog-if-generation-match": "0"}, **style,
-    )  # fmt: skip
+        version="v4",
+        method="PUT",
+        expiration=timedelta(minutes=15),
+        content_type="image/png",
+        scheme="https",
+        headers={"x-goog-if-generation-match": "0"},
+        **style,
+    )
     unsigned = prepare(
         UrlRequest(
             bucket=BUCKET.name,
