@@ -46,6 +46,8 @@ class Audience:
 
     async def started(self, job: Job) -> None: ...
 
+    async def lost(self, job: Job) -> None: ...
+
     async def ended(self, job: Job) -> None:
         await self._queue.settle(job.id)
         async with self._heard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -13,7 +13,10 @@ from media_pipeline.ids import JobId, UserId
 ItemKind = Literal["image", "video", "file"]
 Source = Literal["generated", "upload", "import", "process"]
 
-_WORD = re.compile(r"[^\W_]+")
+MAX_WORDS: Final = 200
+MAX_WORD: Final = 64
+"""Characters; what is longer is compared by its beginning."""
+_WORD: Final = re.compile(r"[^\W_]+")
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,12 +46,12 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fold_words(text: str) -> list[str]:
-    """Split text into words as search compares them: no case, no accents, no punctuation."""
+    """Split text into words as search compares them: no case, no accents, no punctuation, each once."""
     plain = unicodedata.normalize("NFKD", text)
     bare = "".join(character for character in plain if not unicodedata.combining(character))
-    return _WORD.findall(bare.casefold())
+    return list(dict.fromkeys(word[:MAX_WORD] for word in _WORD.findall(bare.casefold())))
 
 
-def searchable_words(item: Item) -> str:
-    """Return what search reads of an item, a space before each word."""
-    return "".join(f" {word}" for word in fold_words(f"{item.name} {item.prompt or ''}"))
+def searchable_words(item: Item) -> list[str]:
+    """Return what search reads of an item: the first `MAX_WORDS` words of its name and prompt."""
+    return fold_words(f"{item.name} {item.prompt or ''}")[:MAX_WORDS]

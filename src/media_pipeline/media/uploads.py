@@ -22,6 +22,7 @@ from media_pipeline.media.inspect import inspect_file
 from media_pipeline.media.item import Item
 from media_pipeline.media.library import keep_item
 from media_pipeline.media.present import describe
+from media_pipeline.media.quota import Quota, QuotaExceeded, settle_promise
 from media_pipeline.media.sniff import ACCEPTED, HEAD_BYTES, may_be_accepted, sniff
 from media_pipeline.queue.job import Job, JobState, NewJob
 from media_pipeline.queue.queue import JobNotFound, Outcome, Queue
@@ -103,9 +104,17 @@ class Uploads:
     """Begin, complete and ingest uploads; `max_bytes` bounds one file."""
 
     def __init__(
-        self, queue: Queue, store: Store, announcer: JobAnnouncer, *, clock: Clock, max_bytes: int
+        self,
+        queue: Queue,
+        store: Store,
+        announcer: JobAnnouncer,
+        quota: Quota,
+        *,
+        clock: Clock,
+        max_bytes: int,
     ) -> None:
         self._queue = queue
+        self._quota = quota
         self._store = store
         self._announcer = announcer
         self._clock = clock
@@ -122,18 +131,18 @@ class Uploads:
         idempotency_key: str | None = None,
         request_hash: str | None = None,
     ) -> Beginning:
-        """Make the job and sign the URL; raises `TypeNotAllowed`, `FileTooLarge` or `EmptyFile`.
+        """Make the job and sign the URL.
 
-        The same key and request give the same upload. Its URL is the same too, unless it is a resumable
-        session: that is nowhere kept, so another one is begun for pages of `origin`.
+        Raises `TypeNotAllowed`, `FileTooLarge`, `EmptyFile` or `QuotaExceeded`. The same key and request
+        give the same upload. Its URL is the same too, unless it is a resumable session: that is nowhere
+        kept, so another one is begun for pages of `origin`.
         """
         self._check_declared(content_type, size)
         job_id = JobId(str(uuid.uuid4()))
         path = upload_path(user_id, job_id, filename)
-        at = self._clock.now()
-        permission = await self._sign(
-            path, content_type, size, at, origin
-        )  # or refuse before anything is kept
+        # before anything is kept, for a file may be refused here
+        permission = await self._sign(path, content_type, size, self._clock.now(), origin)
+        await self._quota.reserve(user_id, job_id, size or 0)
         enqueued = await self._queue.enqueue(
             NewJob(
                 id=job_id,
@@ -152,6 +161,8 @@ class Uploads:
         )
         if enqueued.created:
             await self._announcer.queued(enqueued.job)
+        else:
+            await self._quota.release(job_id)
         if enqueued.created and permission.chunk_bytes is not None:
             return Beginning(enqueued.job, path, permission)
         return await self._permit(enqueued.job, origin)
@@ -174,7 +185,7 @@ class Uploads:
             return job
         try:
             await self._check_bytes(job)
-        except (TypeNotAllowed, FileTooLarge, EmptyFile):
+        except (TypeNotAllowed, FileTooLarge, EmptyFile, QuotaExceeded):
             await self._queue.hasten(job.id)  # ingest finds the same and ends the job
             raise
         return await self._queue.hasten(job.id)
@@ -226,7 +237,9 @@ class Uploads:
             duration=inspected.duration,
             thumbnail_path=thumbnail_path,
         )
-        return Outcome({"path": item.path, "item": describe(item)}, [keep_item(item)])
+        return Outcome(
+            {"path": item.path, "item": describe(item)}, [*keep_item(item), settle_promise(item.job_id)]
+        )
 
     def _check_declared(self, content_type: str, size: int | None) -> None:
         if not may_be_accepted(content_type):
@@ -271,6 +284,8 @@ class Uploads:
         if content_type is None:
             raise TypeNotAllowed(_not_allowed("The file's content is of no type that is taken"))
         self._check_size(stored.size, MAX_IMAGE_BYTES if content_type.startswith("image/") else None)
+        if stored.size != job.payload["size"]:
+            await self._quota.reserve(job.user_id, job.id, stored.size)
         return stored, content_type
 
     async def _store_canonical(self, stored: MediaObject, content_type: str) -> MediaObject:

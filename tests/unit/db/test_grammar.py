@@ -17,6 +17,7 @@ QUEUE = load_statements("media_pipeline.queue", "sql/postgres.sql")
 LIBRARY = {
     **load_statements("media_pipeline.media", "sql/library.sql"),
     **load_statements("media_pipeline.media", "sql/library.postgres.sql"),
+    **load_statements("media_pipeline.media", "sql/quota.sql"),
 }
 STATEMENTS: Final[Mapping[str, Statement]] = {
     **{f"queue.{name}": statement for name, statement in QUEUE.items()},
@@ -35,7 +36,7 @@ FORBIDDEN = re.compile(
 
 FUNCTIONS: Final = {
     "unnest", "count", "row_number", "coalesce", "min", "max", "now", "extract",
-    "jsonb_array_elements_text", "substr", "length",
+    "jsonb_array_elements_text", "substr", "length", "sum", "convert_to",
 }  # fmt: skip
 """Built-ins that both have under one name and meaning."""
 

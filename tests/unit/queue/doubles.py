@@ -59,6 +59,9 @@ class Audience:
         self.ends.append(job)
         await self.told.happen()
 
+    async def lost(self, job: Job) -> None:
+        await self._hear("lost", job)
+
     async def _hear(self, what: str, job: Job) -> None:
         self.heard.append((what, job.id))
         if self.deafness is not None:

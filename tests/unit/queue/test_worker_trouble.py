@@ -103,6 +103,7 @@ async def test_a_lost_lease_interrupts_and_writes_nothing(stage: Stage) -> None:
         gate.open.set()
         await stage.audience.told.until(1)
     assert [(job.id, job.result) for job in stage.audience.ends] == [(asked.id, {"attempt": 2})]
+    assert stage.audience.heard.count(("lost", asked.id)) == 1
 
 
 async def test_an_expired_worker_goes_on_without_a_false_crash(stage: Stage) -> None:

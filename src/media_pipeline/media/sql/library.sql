@@ -18,6 +18,15 @@ UPDATE media SET removing = 1 WHERE path = :path AND user_id = :user_id AND remo
 -- Items whose objects may still be there.
 SELECT * FROM media WHERE removing = 1;
 
+-- name: rename
+-- Give an item another name or description.
+UPDATE media SET name = :name, alt = :alt, words = :words
+WHERE path = :path AND user_id = :user_id AND removing = 0;
+
+-- name: kept_paths
+-- Every object that a user's rows stand for, also rows on their way out.
+SELECT path, job_id, removing FROM media WHERE user_id = :user_id;
+
 -- name: forget
 -- Forget an item whose object is gone.
 DELETE FROM media WHERE path = :path AND removing = 1;
