@@ -45,6 +45,8 @@ test-python: .venv/ready $(STUDIO) ## The Python tests
 
 test-long: .venv/ready $(STUDIO) ## The tests at full figures
 	@pytest -m "long or not long" --timeout 1800
+	@sh scripts/chromium.sh
+	@cd web && BIG_UPLOAD_MIB=200 npm run --silent e2e -- bucket
 
 bench: .venv/ready ## The benchmarks, each beside its floor in the same run
 	@$(UV) sync --locked --quiet --group bench

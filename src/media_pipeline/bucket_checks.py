@@ -47,15 +47,22 @@ class CheckFailed(MediaPipelineError):
 
 
 class BucketChecks:
-    """Checks of one bucket, as the pages of `origins` and this service use it."""
+    """Checks of one bucket, as pages of `origins` and this service use it; `public` if all may read it."""
 
     def __init__(
-        self, store: BucketStore, http: httpx2.AsyncClient, *, origins: tuple[str, ...], clock: Clock
+        self,
+        store: BucketStore,
+        http: httpx2.AsyncClient,
+        *,
+        origins: tuple[str, ...],
+        clock: Clock,
+        public: bool = False,
     ) -> None:
         self._store = store
         self._http = http
         self._origins = origins
         self._clock = clock
+        self._public = public
         self._path = f"{PREFIX}{uuid4().hex}"
 
     async def run(self) -> AsyncIterator[Finding]:
@@ -70,6 +77,9 @@ class BucketChecks:
             mend = f"Name {origin} in deploy/gcs/cors.json and apply it to the bucket."
             yield await find(f"bucket CORS for {origin}", partial(self._ask_as_page, origin), mend=mend)
             yield await find(f"bucket sessions for {origin}", partial(self._resume, origin), mend=mend)
+        if self._public:
+            mend = f"Let everyone read objects, or leave MEDIA_URLS unset. {GUIDE}"
+            yield await find("bucket public base", self._read_public, mend=mend)
         yield await find("bucket lifecycle", self._read_lifecycle, mend="Apply deploy/gcs/lifecycle.json.")
 
     async def _use(self) -> str:
@@ -134,6 +144,17 @@ class BucketChecks:
         finally:
             await self._http.delete(session.url)
         return "big uploads can be resumed"
+
+    async def _read_public(self) -> str:
+        url = await self._store.upload(self._path, PROBE, KIND)
+        try:
+            got = await self._http.get(url)
+            _check_taken(got, "a GET of a public address")
+            if got.content != PROBE:
+                raise CheckFailed("MEDIA_PUBLIC_BASE_URL leads to other bytes than the bucket's.")
+        finally:
+            await self._store.delete(self._path)
+        return "MEDIA_PUBLIC_BASE_URL leads to the bucket's objects"
 
     async def _read_lifecycle(self) -> str:
         try:

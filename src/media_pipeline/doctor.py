@@ -63,9 +63,16 @@ async def _use_redis(line: RedisLine) -> str:
 
 
 async def _check_bucket(program: Program, store: GCSStore) -> AsyncIterator[Finding]:
-    origins = program.settings.page_origins
+    settings = program.settings
     async with httpx2.AsyncClient(timeout=BUCKET_SECONDS) as http:
-        async for finding in BucketChecks(store, http, origins=origins, clock=program.clock).run():
+        checks = BucketChecks(
+            store,
+            http,
+            origins=settings.page_origins,
+            clock=program.clock,
+            public=settings.media_urls == "public",
+        )
+        async for finding in checks.run():
             yield finding
     await store.aclose()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +18,7 @@ from media_pipeline.finding import Finding
 from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.storage.gcs import GCSStore
 from media_pipeline.storage.store import StoreError
+from tests.acceptance.process import run
 from tests.servers.gcs_server import GcsServer, shared_gcs
 
 ORIGIN = "https://studio.example.com"
@@ -87,11 +89,14 @@ class Doctor:
         change: Change = untouched,
         clock: SystemClock | None = None,
         bucket: str | None = None,
+        public: bool = False,
     ) -> dict[str, Finding]:
         """Return the findings by subject."""
         name = bucket or await make_bucket(self.fake, {"cors": cors, "lifecycle": lifecycle})
         async with httpx2.AsyncClient(transport=Changing(change)) as http:
-            checks = BucketChecks(self.open(name), http, origins=(ORIGIN,), clock=clock or SystemClock())
+            checks = BucketChecks(
+                self.open(name), http, origins=(ORIGIN,), clock=clock or SystemClock(), public=public
+            )
             return {finding.subject: finding async for finding in checks.run()}
 
 
@@ -192,6 +197,16 @@ async def test_a_session_is_not_left_behind(doctor: Doctor) -> None:
     assert doctor.fake.control()["open_sessions"] == before
 
 
+async def test_a_public_bucket_that_is_not_is_told(doctor: Doctor) -> None:
+    """With a public base the probe must be readable without a signature."""
+    bucket = await make_bucket(doctor.fake, {"cors": CORS, "lifecycle": LIFECYCLE})
+    closed = problems(await doctor.examine(bucket=bucket, public=True))
+    assert list(closed) == ["bucket public base"]
+    assert "Let everyone read objects" in closed["bucket public base"]
+    doctor.fake.control(public=[bucket])
+    assert problems(await doctor.examine(bucket=bucket, public=True)) == {}
+
+
 @pytest.mark.parametrize(
     ("rules", "told"),
     [
@@ -217,6 +232,21 @@ async def test_a_session_is_not_left_behind(doctor: Doctor) -> None:
 async def test_a_lifecycle_that_hurts_is_told(doctor: Doctor, rules: list[Any], told: str) -> None:
     """Rules that delete what users own, or none for what was left half-way, are named."""
     assert told in problems(await doctor.examine(lifecycle={"rule": rules}))["bucket lifecycle"]
+
+
+@pytest.mark.parametrize(("cors", "code"), [(None, 1), ("own", 0)])
+async def test_the_command_says_it_and_its_exit_code_too(
+    doctor: Doctor, tmp_path: Path, cors: str | None, code: int
+) -> None:
+    """`media-pipeline doctor` with a bucket in its settings: 1 and how to mend it, or 0."""
+    rules = [{**CORS[0], "origin": ["http://localhost:8080"]}, CORS[1]] if cors else []
+    bucket = await make_bucket(doctor.fake, {"cors": rules, "lifecycle": LIFECYCLE})
+    settings = {"gcs_service_account_json": doctor.fake.account, "storage_emulator_host": doctor.fake.url}
+    done = await asyncio.to_thread(run, tmp_path, "doctor", gcs_bucket=bucket, **settings)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "ok   bucket signing: signed PUT and GET work" in done.stdout
+    assert ("Name http://localhost:8080 in deploy/gcs/cors.json" in done.stdout) == (code == 1)
+    assert "X-Goog" not in done.stdout + done.stderr
 
 
 async def test_a_lifecycle_that_may_not_be_seen_is_no_failure(
