@@ -23,6 +23,7 @@ from media_pipeline.api.door import StreamDoor
 from media_pipeline.api.limits import BodyLimit
 from media_pipeline.api.openapi import describe_api
 from media_pipeline.api.problems import install_problems
+from media_pipeline.api.routes.addresses import addresses_routes
 from media_pipeline.api.routes.events import events_routes
 from media_pipeline.api.routes.generate import generate_routes
 from media_pipeline.api.routes.health import Probe, health_routes
@@ -62,6 +63,9 @@ from media_pipeline.realtime.redis import RedisBus
 from media_pipeline.realtime.redis_doorbell import RedisDoorbell
 from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings
+from media_pipeline.storage.addresses import PublicAddresses, StableAddresses
+from media_pipeline.storage.gcs import GCSStore
+from media_pipeline.storage.gcs_api import GOOGLE
 from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
 
@@ -90,6 +94,7 @@ class Program:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.tokens = build_tokens(settings)
+        self.addresses = build_addresses(settings)
         self.store = self._build_store()
         self.line = None if settings.redis is None else RedisLine(settings.redis, clock=self.clock)
         self.doorbell = self._build_doorbell()
@@ -213,8 +218,18 @@ class Program:
             return database, queue
         return database, SqliteQueue(database, self.doorbell, window=lambda _kind: window)
 
-    def _build_store(self) -> MemoryStore | LocalStore:
+    def _build_store(self) -> MemoryStore | LocalStore | GCSStore:
         settings = self.settings
+        if settings.gcs_bucket is not None:
+            key = settings.gcs_service_account_json
+            return GCSStore(
+                settings.gcs_bucket,
+                None if key is None else key.get_secret_value(),
+                _log,
+                url=settings.storage_emulator_host or GOOGLE,
+                addresses=self.addresses,
+                clock=self.clock,
+            )
         secret = derive_secret(token_secret(settings), "upload tickets")
         if settings.storage_dir is not None:
             return LocalStore(
@@ -238,6 +253,15 @@ class Program:
             "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "upload": self.uploads.ingest,
         }
+
+
+def build_addresses(settings: Settings) -> StableAddresses | PublicAddresses:
+    """Return what makes the addresses of objects in a bucket."""
+    if settings.media_urls == "public":
+        return PublicAddresses(settings.media_public_base_url)
+    secret = settings.media_url_secret
+    text = token_secret(settings) if secret is None else secret.get_secret_value()
+    return StableAddresses(settings.base_url, derive_secret(text, "media addresses"))
 
 
 def build_database(settings: Settings, *, clock: Clock | None = None) -> SqliteDatabase | PostgresDatabase:
@@ -292,9 +316,19 @@ def _routers(program: Program) -> list[APIRouter]:
         media_routes(program.library, store, program.publisher),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
-        storage_routes(store, on_progress=program.meter.note_stored, standing=program.uploads.standing),
+        *_object_routes(program),
         studio_routes(_studio_folder(), program.tokens if program.settings.development else None),
     ]
+
+
+def _object_routes(program: Program) -> list[APIRouter]:
+    """Serve objects here, or lead to those in a bucket; a public bucket needs neither."""
+    store, addresses, standing = program.store, program.addresses, program.uploads.standing
+    if isinstance(store, MemoryStore | LocalStore):
+        return [storage_routes(store, on_progress=program.meter.note_stored, standing=standing)]
+    if isinstance(addresses, StableAddresses):
+        return [addresses_routes(addresses, store, standing=standing, clock=program.clock)]
+    return []
 
 
 def _studio_folder() -> Path | None:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx2
@@ -154,12 +153,6 @@ class BucketChecks:
 
     async def _sign_read(self) -> str:
         return await self._store.sign_read(self._path, expires_in=_SOON)
-
-
-def page_origins(*urls: str) -> tuple[str, ...]:
-    """Return the origins of these URLs, each once."""
-    parts = [urlsplit(url) for url in urls]
-    return tuple(dict.fromkeys(f"{part.scheme}://{part.netloc}" for part in parts))
 
 
 def _check_taken(answer: httpx2.Response, what: str) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 
+import httpx2
+
 from media_pipeline.app import Program, open_database
+from media_pipeline.bucket_checks import BucketChecks
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.finding import Finding, find
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.realtime.redis_connect import CONNECT_SECONDS
 from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings
+from media_pipeline.storage.gcs import GCSStore
 from media_pipeline.storage.store import Store
 
 PROBE_PATH = "derived/doctor/probe"
 PROBE = b"media-pipeline doctor"
+BUCKET_SECONDS = 15
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
@@ -28,7 +33,11 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     yield await find("database", partial(_use_database, program))
     if program.line is not None:
         yield await find("bus", partial(_use_redis, program.line))
-    yield await find("store", partial(_use_store, program.store))
+    if isinstance(program.store, GCSStore):
+        async for finding in _check_bucket(program, program.store):
+            yield finding
+    else:
+        yield await find("store", partial(_use_store, program.store))
     for provider in program.providers:
         yield await find(f"provider {provider.name}", partial(_ask_models, provider))
 
@@ -50,6 +59,14 @@ async def _use_redis(line: RedisLine) -> str:
     finally:
         await line.aclose()
     return "Redis answers"
+
+
+async def _check_bucket(program: Program, store: GCSStore) -> AsyncIterator[Finding]:
+    origins = program.settings.page_origins
+    async with httpx2.AsyncClient(timeout=BUCKET_SECONDS) as http:
+        async for finding in BucketChecks(store, http, origins=origins, clock=program.clock).run():
+            yield finding
+    await store.aclose()
 
 
 async def _use_store(store: Store) -> str:

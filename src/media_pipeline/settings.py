@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     )
     storage_dir: Path | None = Field(None, description="keep objects in this folder")
     gcs_bucket: str | None = Field(None, description="a Google Cloud Storage bucket")
+    gcs_service_account_json: SecretStr | None = Field(
+        None, description="the account's JSON or a path to it; unset: application default credentials"
+    )
+    storage_emulator_host: str = Field("", description="another endpoint of Google Cloud Storage")
     s3_bucket: str | None = Field(None, description="an S3-compatible bucket")
     database_url: str | None = Field(
         None, description="sqlite:///path, postgresql://… or cockroachdb://…; unset: see below"
@@ -132,7 +136,7 @@ class Settings(BaseSettings):
         return None if len(named) < 2 else f"{' and '.join(map(str.upper, named))} name more than one store"  # noqa: PLR2004
 
     def _built_engines(self) -> str | None:
-        for name in ("gcs_bucket", "s3_bucket", "auth_jwks_url"):
+        for name in ("s3_bucket", "auth_jwks_url"):
             if getattr(self, name) is not None:
                 return f"{name.upper()} is not supported by this release"
         if self.database_url and not self.database_url.startswith(("sqlite://", *SERVERS)):
@@ -149,8 +153,8 @@ class Settings(BaseSettings):
         return None
 
     def _database_fits(self) -> str | None:
-        if self.storage_dir is not None and self.database_path is None and self.database_server is None:
-            return "DATABASE_URL is in memory while STORAGE_DIR is durable; the library would vanish"
+        if self._durable_store and self.database_path is None and self.database_server is None:
+            return "DATABASE_URL is in memory while the store is durable; the library would vanish"
         return None
 
     def _addresses_fit(self) -> str | None:
@@ -173,7 +177,7 @@ class Settings(BaseSettings):
     @property
     def forgets_objects(self) -> bool:
         """Whether rows of the library outlive the objects they name."""
-        return self.storage_dir is None and self.database_path is not None
+        return not self._durable_store and self.database_path is not None
 
     @property
     def base_url(self) -> str:
@@ -184,7 +188,7 @@ class Settings(BaseSettings):
     def page_origins(self) -> tuple[str, ...]:
         """The origins whose pages call the service: its own and those of `CORS_ORIGINS`."""
         own = urlsplit(self.base_url)
-        return (f"{own.scheme}://{own.netloc}", *self.cors_origins)
+        return tuple(dict.fromkeys((f"{own.scheme}://{own.netloc}", *self.cors_origins)))
 
     @property
     def database_server(self) -> str | None:
@@ -201,7 +205,13 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             path = self.database_url.removeprefix("sqlite://").removeprefix("/")
             return None if path in {"", ":memory:"} else Path(path)
-        return None if self.storage_dir is None else self.storage_dir / "media-pipeline.db"
+        if not self._durable_store:
+            return None
+        return (self.storage_dir or state_folder()) / "media-pipeline.db"
+
+    @property
+    def _durable_store(self) -> bool:
+        return any((self.storage_dir, self.gcs_bucket, self.s3_bucket))
 
 
 def read_settings(**given: object) -> Settings:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -39,16 +40,17 @@ class Place:
 
 
 @asynccontextmanager
-async def over_a_bucket(folder: Path, **given: object) -> AsyncIterator[Place]:
+async def over_a_bucket(folder: Path, **given: str) -> AsyncIterator[Place]:
     fake, database = shared_gcs(), folder / "rows.db"
     bucket = fake.new_bucket()
-    async with running(
-        gcs_bucket=bucket,
-        gcs_service_account_json=fake.account,
-        storage_emulator_host=fake.url,
-        database_url=f"sqlite:///{database}",
+    settings: dict[str, Any] = {
+        "gcs_bucket": bucket,
+        "gcs_service_account_json": fake.account,
+        "storage_emulator_host": fake.url,
+        "database_url": f"sqlite:///{database}",
         **given,
-    ) as service:
+    }
+    async with running(**settings) as service:
         yield Place(service, fake, bucket, database)
 
 

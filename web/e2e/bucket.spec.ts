@@ -11,10 +11,10 @@ import { Studio } from './studio.ts';
 
 const STUDIO = process.env.BUCKET_STUDIO_URL;
 const MIB = 1024 * 1024;
-// Of the first PUTs to a session, as the fake throws its dice, the 7th, 12th and 17th are cut half-way.
-const CUTS = { kind: 'cut', method: 'PUT', contains: 'upload_id', share: 0.12, times: 3 };
-const SEED = 5;
-const BIG = Number(process.env.BIG_UPLOAD_MIB ?? 200) * MIB;
+// Of the first PUTs to a session, as the fake throws its dice, the 3rd, 6th and 9th are cut half-way.
+const CUTS = { kind: 'cut', method: 'PUT', contains: 'upload_id', share: 0.33, times: 3 };
+const SEED = 106;
+const BIG = Number(process.env.BIG_UPLOAD_MIB ?? 48) * MIB;
 
 const test = base.extend<{ studio: Studio; folder: string }>({
   baseURL: STUDIO,

@@ -146,8 +146,10 @@ class Bucket:
                 put = await obstore.put_async(
                     self._objects, path, data, mode=mode, attributes=attributes, use_multipart=False
                 )
-        except NotThere:
-            raise PreconditionFailed(f"There is no object at {path} any more.") from None
+        except NotThere as error:
+            if over == ABSENT:
+                raise StoreError("There is no such bucket.") from error
+            raise PreconditionFailed(f"The object at {path} is no longer there.") from error
         version = self._dialect.version({"e_tag": put["e_tag"], "version": put["version"]}, mark)  # type: ignore[typeddict-item] # what both have
         checksum, expected = await self._checksum(path, put["e_tag"], version)
         if expected is not None and await digest(data, checksum) != expected:

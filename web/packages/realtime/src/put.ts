@@ -1,4 +1,4 @@
-import { aborted, describeProblem, ServiceError } from './errors.js';
+import { aborted, describeProblem, isRetryable, ServiceError } from './errors.js';
 
 export interface PutOptions {
   url: string;
@@ -55,7 +55,11 @@ export function describeAnswer({ status, responseText }: XMLHttpRequest): Servic
     status === 413 ? 'too_large' : 'storage_rejected',
     `Storage refused the file (${said}). If trying again does not help, tell whoever runs this service.`,
   ];
-  return new ServiceError(message, { code, status });
+  return new ServiceError(message, {
+    code,
+    status,
+    retryable: code === 'expired' || isRetryable(status),
+  });
 }
 
 // setRequestHeader appends, and a doubled header breaks the signature of the URL.

@@ -91,7 +91,7 @@ test.each([
   await expect(result).rejects.toMatchObject({
     status,
     code,
-    retryable: false,
+    retryable: code === 'expired',
     message: expect.stringContaining(sentence),
   });
 });
