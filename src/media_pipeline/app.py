@@ -64,10 +64,9 @@ from media_pipeline.realtime.redis_doorbell import RedisDoorbell
 from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings
 from media_pipeline.storage.addresses import PublicAddresses, StableAddresses
-from media_pipeline.storage.gcs import GCSStore
-from media_pipeline.storage.gcs_api import GOOGLE
 from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
+from media_pipeline.stores import build_store
 
 _log = structlog.get_logger(__name__)
 STUDIO_FOLDERS = (
@@ -95,7 +94,7 @@ class Program:
         self.clock = clock or SystemClock()
         self.tokens = build_tokens(settings)
         self.addresses = build_addresses(settings)
-        self.store = self._build_store()
+        self.store = build_store(settings, self.addresses, clock=self.clock)
         self.line = None if settings.redis is None else RedisLine(settings.redis, clock=self.clock)
         self.doorbell = self._build_doorbell()
         self.database, self.queue = self._build_queue(clock)
@@ -217,35 +216,6 @@ class Program:
             queue = PostgresQueue(database, self.doorbell, window=lambda _kind: window, clock=self.clock)
             return database, queue
         return database, SqliteQueue(database, self.doorbell, window=lambda _kind: window)
-
-    def _build_store(self) -> MemoryStore | LocalStore | GCSStore:
-        settings = self.settings
-        if settings.gcs_bucket is not None:
-            key = settings.gcs_service_account_json
-            return GCSStore(
-                settings.gcs_bucket,
-                None if key is None else key.get_secret_value(),
-                _log,
-                url=settings.storage_emulator_host or GOOGLE,
-                addresses=self.addresses,
-                clock=self.clock,
-            )
-        secret = derive_secret(token_secret(settings), "upload tickets")
-        if settings.storage_dir is not None:
-            return LocalStore(
-                settings.storage_dir / "objects",
-                settings.base_url,
-                clock=self.clock,
-                secret=secret,
-                max_upload_bytes=settings.media_max_upload_bytes,
-            )
-        return MemoryStore(
-            settings.base_url,
-            clock=self.clock,
-            secret=secret,
-            max_upload_bytes=settings.media_max_upload_bytes,
-            max_bytes=settings.media_memory_store_bytes,
-        )
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {
