@@ -26,7 +26,8 @@ from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
 from media_pipeline.program import Program
 from media_pipeline.storage.addresses import StableAddresses
-from media_pipeline.storage.gcs import GCSStore
+from media_pipeline.storage.local import LocalStore
+from media_pipeline.storage.memory import MemoryStore
 
 STUDIO_FOLDERS = (
     Path(__file__).parent / "studio",
@@ -73,7 +74,7 @@ def _routers(program: Program) -> list[APIRouter]:
 def _object_routes(program: Program) -> list[APIRouter]:
     """Serve objects here, or lead to those in a bucket; a public bucket needs neither."""
     store, addresses, standing = program.store, program.addresses, program.uploads.standing
-    if not isinstance(store, GCSStore):
+    if isinstance(store, MemoryStore | LocalStore):
         return [storage_routes(store, on_progress=program.meter.note_stored, standing=standing)]
     if isinstance(addresses, StableAddresses):
         return [addresses_routes(addresses, store, standing=standing, clock=program.clock)]

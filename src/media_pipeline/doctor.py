@@ -17,7 +17,9 @@ from media_pipeline.realtime.redis_connect import CONNECT_SECONDS
 from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings
 from media_pipeline.storage.gcs import GCSStore
+from media_pipeline.storage.s3 import S3Store
 from media_pipeline.storage.store import Store
+from media_pipeline.stores import BucketStore
 
 PROBE_PATH = "derived/doctor/probe"
 PROBE = b"media-pipeline doctor"
@@ -34,7 +36,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     yield await find("database", partial(_use_database, program))
     if program.line is not None:
         yield await find("bus", partial(_use_redis, program.line))
-    if isinstance(program.store, GCSStore):
+    if isinstance(program.store, GCSStore | S3Store):
         async for finding in _check_bucket(program, program.store):
             yield finding
     else:
@@ -62,7 +64,7 @@ async def _use_redis(line: RedisLine) -> str:
     return "Redis answers"
 
 
-async def _check_bucket(program: Program, store: GCSStore) -> AsyncIterator[Finding]:
+async def _check_bucket(program: Program, store: BucketStore) -> AsyncIterator[Finding]:
     settings = program.settings
     async with httpx2.AsyncClient(timeout=BUCKET_SECONDS) as http:
         checks = BucketChecks(
@@ -70,6 +72,7 @@ async def _check_bucket(program: Program, store: GCSStore) -> AsyncIterator[Find
             http,
             origins=settings.page_origins,
             clock=program.clock,
+            describe=store.describe_bucket if isinstance(store, GCSStore) else None,
             public=settings.media_urls == "public",
         )
         async for finding in checks.run():

@@ -19,14 +19,12 @@ from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.devsecret import token_secret
 from media_pipeline.engines import (
-    build_addresses,
     build_bus,
     build_database,
     build_doorbell,
     build_line,
     build_providers,
     build_queue,
-    build_store,
     open_database,
 )
 from media_pipeline.errors import MediaPipelineError
@@ -48,6 +46,7 @@ from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.publisher import Publisher
 from media_pipeline.settings import Settings
 from media_pipeline.standing import standing
+from media_pipeline.stores import build_addresses, build_store
 
 _log = structlog.get_logger(__name__)
 Role = Literal["serve", "work"]

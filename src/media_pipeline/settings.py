@@ -68,6 +68,14 @@ class Settings(BaseSettings):
     )
     storage_emulator_host: str = Field("", description="another endpoint of Google Cloud Storage")
     s3_bucket: str | None = Field(None, description="an S3-compatible bucket")
+    aws_endpoint_url: Annotated[str, AfterValidator(_is_address)] = Field(
+        "", description="where an S3-compatible service answers; unset: Amazon's"
+    )
+    aws_region: str = Field("", description="the bucket's region")
+    aws_default_region: str = Field("us-east-1", description="the bucket's region where AWS_REGION is unset")
+    aws_access_key_id: str | None = Field(None, description="the access key of the bucket")
+    aws_secret_access_key: SecretStr | None = Field(None, description="its secret")
+    aws_session_token: SecretStr | None = Field(None, description="its token where it is a temporary one")
     database_url: str | None = Field(
         None, description="sqlite:///path, postgresql://… or cockroachdb://…; unset: see below"
     )
@@ -89,6 +97,9 @@ class Settings(BaseSettings):
     )
     media_url_secret: SecretStr | None = Field(None, description="seals the addresses of `MEDIA_URLS=stable`")
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
+    media_session_bytes: int = Field(
+        16 * 1024**2, gt=0, description="uploads of more bytes go to GCS by a resumable session"
+    )
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_quota_bytes: int | None = Field(None, gt=0, description="bytes one user may keep")
     media_quota_objects: int | None = Field(None, gt=0, description="items one user may keep")
@@ -144,6 +155,7 @@ class Settings(BaseSettings):
             self._one_store,
             self._one_issuer,
             self._built_engines,
+            self._bucket_fits,
             self._safe_host,
             self._database_fits,
             self._addresses_fit,
@@ -157,6 +169,11 @@ class Settings(BaseSettings):
         named = [name for name in DURABLE_STORES if getattr(self, name) is not None]
         return None if len(named) < 2 else f"{' and '.join(map(str.upper, named))} name more than one store"  # noqa: PLR2004
 
+    def _bucket_fits(self) -> str | None:
+        if self.s3_bucket is not None and not (self.aws_access_key_id and self.aws_secret_access_key):
+            return "S3_BUCKET needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return None
+
     def _one_issuer(self) -> str | None:
         if self.auth_jwks_url is None:
             return None
@@ -168,9 +185,6 @@ class Settings(BaseSettings):
         return None
 
     def _built_engines(self) -> str | None:
-        for name in ("s3_bucket",):
-            if getattr(self, name) is not None:
-                return f"{name.upper()} is not supported by this release"
         if self.database_url and not self.database_url.startswith(("sqlite://", *SERVERS)):
             return f"DATABASE_URL must begin with sqlite://, {' or '.join(SERVERS)}"
         return None

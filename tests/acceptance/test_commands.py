@@ -71,6 +71,7 @@ def test_wrong_usage_is_exit_code_two(command: str, capsys: pytest.CaptureFixtur
         ({"DATABASE_URL": "sqlite:///:memory:", "STORAGE_DIR": "/tmp/x"}, "DATABASE_URL"),
         ({"GCS_BUCKET": "a", "STORAGE_DIR": "/tmp/x"}, "GCS_BUCKET and STORAGE_DIR"),
         ({"GCS_BUCKET": "a", "S3_BUCKET": "b"}, "GCS_BUCKET and S3_BUCKET"),
+        ({"S3_BUCKET": "a"}, "S3_BUCKET needs AWS_ACCESS_KEY_ID"),
         ({"REDIS_URL": "http://localhost"}, "REDIS_URL"),
         ({"AUTH_JWT_SECRET": "short"}, "AUTH_JWT_SECRET"),
         ({"MEDIA_CONCURRENCY": "0"}, "MEDIA_CONCURRENCY"),

@@ -94,8 +94,14 @@ class Doctor:
         """Return the findings by subject."""
         name = bucket or await make_bucket(self.fake, {"cors": cors, "lifecycle": lifecycle})
         async with httpx2.AsyncClient(transport=Changing(change)) as http:
+            store = self.open(name)
             checks = BucketChecks(
-                self.open(name), http, origins=(ORIGIN,), clock=clock or SystemClock(), public=public
+                store,
+                http,
+                origins=(ORIGIN,),
+                clock=clock or SystemClock(),
+                describe=store.describe_bucket,
+                public=public,
             )
             return {finding.subject: finding async for finding in checks.run()}
 
@@ -128,10 +134,10 @@ async def test_a_bucket_as_deploy_makes_it_is_well(doctor: Doctor) -> None:
 
 
 async def test_a_bucket_that_is_not_there_is_the_only_finding(doctor: Doctor) -> None:
-    """Without access nothing else is tried, and the role to grant is named."""
+    """Without access nothing else is tried."""
     findings = await doctor.examine(bucket="no-such-bucket")
     assert list(findings) == ["bucket access"]
-    assert "roles/storage.objectUser" in problems(findings)["bucket access"]
+    assert "There is no such bucket." in problems(findings)["bucket access"]
 
 
 async def test_a_clock_that_is_wrong_is_told(doctor: Doctor) -> None:
@@ -176,7 +182,7 @@ async def test_a_bucket_that_overwrites_is_told(doctor: Doctor) -> None:
 async def test_a_page_that_may_not_use_the_bucket_is_named(doctor: Doctor, cors: list[Any]) -> None:
     """No rule, another origin, method or header, or no rule for reads: the page's origin stands there."""
     told = problems(await doctor.examine(cors=cors))[f"bucket CORS for {ORIGIN}"]
-    assert f"Name {ORIGIN} in deploy/gcs/cors.json" in told
+    assert f"Name {ORIGIN} in the bucket's CORS rules" in told
 
 
 async def test_a_session_that_hides_how_far_it_is_is_told(doctor: Doctor) -> None:
@@ -245,7 +251,7 @@ async def test_the_command_says_it_and_its_exit_code_too(
     done = await asyncio.to_thread(run, tmp_path, "doctor", gcs_bucket=bucket, **settings)
     assert done.returncode == code, done.stdout + done.stderr
     assert "ok   bucket signing: signed PUT and GET work" in done.stdout
-    assert ("Name http://localhost:8080 in deploy/gcs/cors.json" in done.stdout) == (code == 1)
+    assert ("Name http://localhost:8080 in the bucket's CORS rules" in done.stdout) == (code == 1)
     assert "X-Goog" not in done.stdout + done.stderr
 
 

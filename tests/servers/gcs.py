@@ -61,7 +61,7 @@ class FakeGcs:
         if request.path[0] == "_control":
             await respond(await self._control(request), request, send)
             return
-        target = request.asked.raw_path.decode("latin-1") + "?" + request.asked.raw_query.decode("latin-1")
+        target = f"/{'/'.join(request.path)}?{request.asked.raw_query.decode('latin-1')}"
         entry = Entry(request.asked.method, target, _precondition(request))
         rule = self.faults.draw(entry.method, target)
         self.faults.log.append(entry)
