@@ -9,8 +9,10 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
 from media_pipeline import __version__
+from media_pipeline.api.auth import Tokens
 from media_pipeline.api.cors import ApiCors
 from media_pipeline.api.door import StreamDoor
+from media_pipeline.api.keys import KeySet
 from media_pipeline.api.limits import BodyLimit
 from media_pipeline.api.measured import Measured
 from media_pipeline.api.openapi import describe_api
@@ -20,11 +22,15 @@ from media_pipeline.api.routes.events import events_routes
 from media_pipeline.api.routes.generate import generate_routes
 from media_pipeline.api.routes.health import health_routes
 from media_pipeline.api.routes.jobs import jobs_routes, read_history
+from media_pipeline.api.routes.making import making_routes
 from media_pipeline.api.routes.media import media_routes
 from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
+from media_pipeline.clock import Clock, SystemClock
+from media_pipeline.devsecret import token_secret
 from media_pipeline.program import Program
+from media_pipeline.settings import Settings
 from media_pipeline.storage.addresses import StableAddresses
 from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
@@ -36,13 +42,26 @@ STUDIO_FOLDERS = (
 """In the wheel, and in a checkout."""
 
 
-def create_app(program: Program) -> FastAPI:
+def build_tokens(settings: Settings, *, clock: Clock | None = None) -> Tokens:
+    """Return what verifies the tokens that `settings` name and, with a secret, makes them."""
+    keys = secret = None
+    if settings.auth_jwks_url is None:
+        secret = token_secret(settings)
+    else:
+        keys = KeySet(
+            settings.auth_jwks_url, clock=clock or SystemClock(), algorithms=settings.auth_algorithms
+        )
+    return Tokens(secret, keys=keys, issuer=settings.auth_issuer, audience=settings.auth_audience)
+
+
+def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     """Build the HTTP surface over a program, which is started and stopped by the server."""
+    tokens = tokens or build_tokens(program.settings)
     app = FastAPI(title="Media Pipeline", version=__version__, redirect_slashes=False)
-    app.state.tokens = program.tokens
+    app.state.tokens = tokens
     describe_api(app)
     install_problems(app)
-    for router in _routers(program):
+    for router in _routers(program, tokens):
         app.include_router(router)
     app.add_middleware(BodyLimit)
     app.add_middleware(Measured)
@@ -53,21 +72,23 @@ def create_app(program: Program) -> FastAPI:
 
 def create_service(program: Program) -> ASGIApp:
     """Build what a server serves: the HTTP surface, and before it the door for event streams."""
+    tokens = build_tokens(program.settings, clock=program.clock)
     snapshot = partial(read_history, program.queue, program.announcer)
-    return StreamDoor(create_app(program), program.hub, program.tokens, snapshot=snapshot)
+    return StreamDoor(create_app(program, tokens=tokens), program.hub, tokens, snapshot=snapshot)
 
 
-def _routers(program: Program) -> list[APIRouter]:
+def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
     queue, store, announcer = program.queue, program.store, program.announcer
     return [
-        health_routes(program.probes(), program.gauges()),
+        health_routes({**program.probes(), **tokens.probes()}, program.gauges()),
         generate_routes(queue, program.manager, program.library, announcer, program.quota),
         uploads_routes(program.uploads, store, program.meter, origins=program.settings.page_origins),
+        making_routes(program.imports, program.processing),
         media_routes(program.library, store, program.publisher, program.quota),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
         *_object_routes(program),
-        studio_routes(_studio_folder(), program.tokens if program.settings.development else None),
+        studio_routes(_studio_folder(), tokens if program.settings.development else None),
     ]
 
 

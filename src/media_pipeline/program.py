@@ -7,17 +7,13 @@ being run by any number of processes at once, so nothing depends on which of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final, Literal
 
 import structlog
 
-from media_pipeline.api.auth import Tokens
-from media_pipeline.api.keys import KeySet
-from media_pipeline.api.routes.health import Probe
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
-from media_pipeline.devsecret import token_secret
 from media_pipeline.engines import (
     build_bus,
     build_database,
@@ -32,12 +28,18 @@ from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.media.announcer import JobAnnouncer
+from media_pipeline.media.imports import Imports
+from media_pipeline.media.ingest import Ingest
+from media_pipeline.media.intake import Intake
 from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
+from media_pipeline.media.netguard import GuardedTransport, NetRules
+from media_pipeline.media.processing import Processing
 from media_pipeline.media.quota import Quota
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.sweeper import Sweeper
 from media_pipeline.media.uploads import Uploads
+from media_pipeline.media.workshop.workshop import Workshop, WorkshopLimits
 from media_pipeline.metrics import Gauges
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
@@ -74,8 +76,6 @@ class Program:
         self.settings = settings
         self.roles = roles
         self.clock = clock or SystemClock()
-        self.keys = build_keys(settings, clock=self.clock)
-        self.tokens = build_tokens(settings, keys=self.keys)
         self.addresses = build_addresses(settings)
         self.store = build_store(settings, self.addresses, clock=self.clock)
         self.line = build_line(settings, clock=self.clock)
@@ -98,13 +98,48 @@ class Program:
             max_objects=settings.media_quota_objects,
         )
         self.announcer = JobAnnouncer(self.queue, self.publisher, self.store, self.quota)
+        self.workshop = Workshop(
+            WorkshopLimits(
+                examine_seconds=settings.media_examine_seconds,
+                make_seconds=settings.media_job_seconds,
+                memory_bytes=settings.media_child_memory_bytes,
+            )
+        )
+        self.intake = Intake(self.store, max_bytes=settings.media_max_upload_bytes)
+        self.ingest = Ingest(self.store, self.workshop, clock=self.clock)
         self.uploads = Uploads(
             self.queue,
             self.store,
             self.announcer,
             self.quota,
+            intake=self.intake,
+            ingest=self.ingest,
             clock=self.clock,
-            max_bytes=settings.media_max_upload_bytes,
+        )
+        rules = NetRules(plain_http=settings.media_fetch_http, networks=settings.media_fetch_networks)
+        self.transport = GuardedTransport(rules)
+        self.imports = Imports(
+            self.queue,
+            self.announcer,
+            self.publisher,
+            self.quota,
+            intake=self.intake,
+            ingest=self.ingest,
+            transport=self.transport,
+            rules=rules,
+            seconds=settings.media_fetch_seconds,
+            clock=self.clock,
+        )
+        self.processing = Processing(
+            self.queue,
+            self.announcer,
+            self.publisher,
+            self.quota,
+            library=self.library,
+            store=self.store,
+            ingest=self.ingest,
+            workshop=self.workshop,
+            clock=self.clock,
         )
         self.sweeper = Sweeper(
             self.queue,
@@ -169,11 +204,10 @@ class Program:
             if isinstance(end, Exception):
                 raise PartDied("A part of the program died; its log says of what.") from end
 
-    def probes(self) -> Mapping[str, Probe]:
+    def probes(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         """Return what says of each part, by raising, that it cannot work."""
         bus = {} if self.line is None else {"bus": self.line.probe}
-        keys = {} if self.keys is None else {"keys": self.keys.probe}
-        return {"database": self.queue.depth, **bus, **keys}
+        return {"database": self.queue.depth, **bus}
 
     def gauges(self) -> Sequence[Gauges]:
         """Return what tells how the parts stand, for whoever asks for metrics."""
@@ -199,9 +233,8 @@ class Program:
             self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
         remover = Remover(self.library, clock=self.clock)
-        keys = () if self.keys is None or "serve" not in self.roles else (self.keys.run(),)
         self._working = _begun(self.worker.run()) if "work" in self.roles else []
-        self._loops = _begun(rescuer.run(), republisher.run(), remover.run(), self.sweeper.run(), *keys)
+        self._loops = _begun(rescuer.run(), republisher.run(), remover.run(), self.sweeper.run())
 
     async def _has_unfinished(self) -> bool:
         try:
@@ -213,10 +246,10 @@ class Program:
     async def _close(self) -> None:
         await self.hub.aclose()
         await self.bus.aclose()
-        if self.keys is not None:
-            await self.keys.aclose()
         for provider in self.providers:
             await provider.aclose()
+        await self.workshop.aclose()
+        await self.transport.aclose()
         await self.store.aclose()
         await self.database.aclose()
 
@@ -225,20 +258,9 @@ class Program:
             "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
             "upload": self.uploads.ingest,
+            "import": self.imports.run,
+            "process": self.processing.run,
         }
-
-
-def build_keys(settings: Settings, *, clock: Clock) -> KeySet | None:
-    """Return the key set that `settings` name, not yet read; None where a secret verifies tokens."""
-    if settings.auth_jwks_url is None:
-        return None
-    return KeySet(settings.auth_jwks_url, clock=clock, algorithms=settings.auth_algorithms)
-
-
-def build_tokens(settings: Settings, *, keys: KeySet | None = None) -> Tokens:
-    """Return what verifies the tokens that `settings` name and, with a secret, makes them."""
-    secret = token_secret(settings) if settings.auth_jwks_url is None else ""
-    return Tokens(secret, keys=keys, issuer=settings.auth_issuer, audience=settings.auth_audience)
 
 
 def _begun(*parts: Coroutine[None, None, None]) -> list[asyncio.Task[None]]:

@@ -45,6 +45,7 @@ def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Seconds = Annotated[float, Field(allow_inf_nan=False, le=3650 * 86400)]
 
 
@@ -117,9 +118,18 @@ class Settings(BaseSettings):
     media_sweep_seconds: Seconds = Field(
         6 * HOUR, gt=0, description="how often rows and objects are made to agree"
     )
+    media_fetch_http: bool = Field(default=False, description="whether imports may go over plain http")
+    media_fetch_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="private networks that imports may reach, such as 10.1.0.0/16, comma-separated"
+    )
+    media_fetch_seconds: Seconds = Field(600, gt=0, description="how long fetching a file may take")
+    media_examine_seconds: Seconds = Field(120, gt=0, description="how long looking into a file may take")
+    media_child_memory_bytes: int = Field(
+        2 * GIB, ge=GIB // 2, description="memory of a process that decodes (Linux)"
+    )
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 
-    @field_validator("cors_origins", "auth_algorithms", mode="before")
+    @field_validator("cors_origins", "auth_algorithms", "media_fetch_networks", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (

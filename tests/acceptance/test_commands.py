@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from media_pipeline.app import build_tokens
 from media_pipeline.cli import main
-from media_pipeline.program import build_tokens
 from media_pipeline.settings import Settings, read_settings
 from tests.acceptance.process import run
 

@@ -7,7 +7,6 @@ import json
 import random
 import signal
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -19,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from media_pipeline.failpoints import Failpoint
-from tests.acceptance.fleet import Audience, Fleet, Process, check_remains, fleet_in
+from tests.acceptance.fleet import PATIENCE, Audience, Fleet, Process, check_remains, fleet_in, report
 from tests.acceptance.process import Remains
 from tests.integration.program import Api
 from tests.servers.postgres import shared_server
@@ -54,11 +53,6 @@ async def no_worker_left(fleet: Fleet) -> AsyncIterator[None]:
     """Let a test that failed leave no worker to the next one."""
     yield
     await fleet.kill_workers()
-
-
-def report(line: str) -> None:
-    """Print a figure, to be seen with `-s` or `-rP`."""
-    print(line, file=sys.stderr)  # noqa: T201 - the figures are what a long run is for
 
 
 @dataclass(frozen=True)
@@ -241,7 +235,7 @@ async def check_stops(fleet: Fleet, user: str, *, stops: int, chance: random.Ran
             assert await fleet.count_claims(user) == claims
             assert await fleet.held_by(worker) == []
         drained = await fleet.work("--drain")
-        assert await drained.ended() == 0
+        assert await drained.ended(within=20 * PATIENCE) == 0
         await fleet.until_settled(jobs)
     remains = await fleet.remains([user])
     assert check_remains(remains, jobs) == 0

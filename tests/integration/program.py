@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 from PIL import Image
 
+from media_pipeline.app import build_tokens
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -227,7 +228,7 @@ class Running:
 
     def user(self, name: str) -> Api:
         """Return a client with a token of `name`."""
-        return Api(self.http, name, self.program.tokens.issue(UserId(name)))
+        return Api(self.http, name, build_tokens(self.program.settings).issue(UserId(name)))
 
     async def objects(self, api: Api) -> list[str]:
         """Return every stored path of a user, also what listings do not show."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -13,7 +14,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from media_pipeline.api.keys import MIN_SECONDS
+from media_pipeline.api.keys import EVERY, MIN_SECONDS
 from tests.integration.program import LeapingClock, Running, read_problem, running
 from tests.servers.issuer import Issuer, Private, coded, issuing, public_entry, sign
 
@@ -120,6 +121,21 @@ async def test_a_new_key_is_found_and_a_withdrawn_one_forgotten(
     issuer.show(*(public_entry(key, alg) for alg, key in KEYS.items()))
     clock.leap(MIN_SECONDS)
     assert await status(trusting, old) == 200
+
+
+async def test_old_keys_are_read_anew(trusting: Running, issuer: Issuer, clock: LeapingClock) -> None:
+    """A key that the issuer withdrew is refused once the keys are old, though no token names a new one."""
+    known = token("RS256")
+    assert await status(trusting, known) == 200
+    issuer.show(public_entry(KEYS["ES256"], "ES256"))
+    clock.leap(EVERY)
+    asked = issuer.asked
+    async with asyncio.timeout(10):
+        while await status(trusting, known) == 200:
+            pass
+    assert issuer.asked == asked + 1
+    assert await status(trusting, token("ES256")) == 200
+    clock.leap(EVERY)
 
 
 async def test_unknown_keys_make_no_storm(trusting: Running, issuer: Issuer, clock: LeapingClock) -> None:

@@ -7,7 +7,7 @@ attacker nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -44,7 +44,7 @@ class Tokens:
 
     def __init__(
         self,
-        secret: str = "",
+        secret: str | None,
         *,
         keys: KeySet | None = None,
         issuer: str | None = None,
@@ -65,7 +65,7 @@ class Tokens:
             claims["iss"] = self._issuer
         if self._audience:
             claims["aud"] = self._audience
-        return jwt.encode(claims, self._secret, algorithm="HS256")
+        return jwt.encode(claims, self._secret or "", algorithm="HS256")
 
     def verify(self, token: str) -> Identity | None:
         """Return who the token names, or None for any defect at all.
@@ -73,7 +73,7 @@ class Tokens:
         A token found good is so until it expires or the keys change, and is remembered: reading it again
         costs as much as opening a stream, and after a restart everybody comes at once.
         """
-        self._forget_old_keys()
+        self._follow_keys()
         known = self._known.get(token)
         if known is not None and known.expires_at is not None and time.time() < known.expires_at:
             return known
@@ -92,8 +92,15 @@ class Tokens:
             identity = self.verify(token)
         return identity
 
-    def _forget_old_keys(self) -> None:
-        if self._keys is not None and self._keys.version != self._known_by:
+    def probes(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return what says, by raising, that nobody's token can be read."""
+        return {} if self._keys is None else {"keys": self._keys.probe}
+
+    def _follow_keys(self) -> None:
+        if self._keys is None:
+            return
+        self._keys.freshen()
+        if self._keys.version != self._known_by:
             self._known.clear()
             self._known_by = self._keys.version
 
@@ -115,7 +122,7 @@ class Tokens:
         return Identity(UserId(subject), float(expires_at) + LEEWAY_SECONDS)
 
     def _decode(self, token: str) -> Mapping[str, Any]:
-        key, algorithm = self._secret, "HS256"
+        key, algorithm = self._secret or "", "HS256"
         if self._keys is not None:
             found = self._keys.find(jwt.get_unverified_header(token))
             if found is None:

@@ -155,6 +155,14 @@ class UploadDone(Answer):
     job_id: str
 
 
+class ThumbnailView(Answer):
+    """One size of an item's thumbnail, in pixels."""
+
+    url: str
+    width: int
+    height: int
+
+
 class MediaItem(Answer):
     """One thing in the caller's library."""
 
@@ -170,7 +178,9 @@ class MediaItem(Answer):
     height: int | None = None
     duration: float | None = None
     thumbnail_url: str | None = None
+    thumbnails: list[ThumbnailView] | None = None
     thumbhash: str | None = None
+    source_path: str | None = Field(None, description="the item that this one was made of")
     alt: str | None = None
     job_id: str | None = None
     prompt: str | None = None

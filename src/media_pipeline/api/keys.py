@@ -2,12 +2,14 @@
 
 Guarantees: no token makes the program ask any other address, nor this one more than once in
 `MIN_SECONDS`; keys that were read stay when the issuer cannot be reached, and those it has withdrawn are gone
-with the next answer. Not guaranteed: that a withdrawn key is refused before `every` seconds are over.
+with the next answer. Not guaranteed: that a withdrawn key is refused before `every` seconds are over and
+somebody came. There is no loop: whoever comes when the keys are old has them read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
@@ -26,6 +28,7 @@ KEY_TYPES: Final[Mapping[str, str]] = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed
 """Which keys an algorithm's first letters want."""
 MAX_BYTES: Final = 256 * 1024
 MIN_SECONDS: Final = 30.0
+EVERY: Final = 300.0
 TIMEOUT: Final = 5.0
 MIN_RSA_BITS: Final = 2048
 """RFC 7518, section 3.3."""
@@ -55,7 +58,7 @@ class KeySet:
     """The keys at `url`, read again every `every` seconds and when a token names one that is not there."""
 
     def __init__(
-        self, url: str, *, clock: Clock, algorithms: Sequence[str] = ALGORITHMS, every: float = 300.0
+        self, url: str, *, clock: Clock, algorithms: Sequence[str] = ALGORITHMS, every: float = EVERY
     ) -> None:
         self.algorithms = tuple(algorithms)
         self.version = 0
@@ -66,7 +69,8 @@ class KeySet:
         self._keys: tuple[Key, ...] = ()
         self._asked_at = float("-inf")
         self._reading = asyncio.Lock()
-        self._http = httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
+        self._reader: asyncio.Task[None] | None = None
+        self._tls = ssl.create_default_context()
 
     def find(self, header: Header) -> Key | None:
         """Return the one key that a token's header means, None if it is not to be had."""
@@ -75,6 +79,12 @@ class KeySet:
             return None
         fitting = [key for key in self._keys if key.algorithm == algorithm and key_id in (None, key.id)]
         return fitting[0] if len(fitting) == 1 else None
+
+    def freshen(self) -> None:
+        """Have old keys read anew, in the background: whoever comes meanwhile is judged by them."""
+        if self.version and self._clock.monotonic() - self._asked_at >= self._every:
+            self._asked_at = self._clock.monotonic()
+            self._reader = asyncio.get_running_loop().create_task(self._read())
 
     async def refresh(self) -> bool:
         """Read the keys unless that was just done; tell whether they changed.
@@ -95,19 +105,6 @@ class KeySet:
         if self.version == 0:
             await self.refresh()
 
-    async def run(self) -> None:
-        """Keep the keys fresh until cancelled."""
-        while True:
-            try:
-                await self.refresh()
-            except KeysUnavailable as error:
-                _log.warning("keys.unavailable", error=str(error))
-            await self._clock.sleep(self._every if self.version else MIN_SECONDS)
-
-    async def aclose(self) -> None:
-        """Close the connection to the issuer."""
-        await self._http.aclose()
-
     async def _read(self) -> None:
         try:
             keys = read_keys(await self._fetch(), self.algorithms)
@@ -123,7 +120,10 @@ class KeySet:
 
     async def _fetch(self) -> bytes:
         body = bytearray()
-        async with self._http.stream("GET", self._url, headers={"Accept": "application/json"}) as answer:
+        async with (
+            httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False, verify=self._tls) as http,
+            http.stream("GET", self._url, headers={"Accept": "application/json"}) as answer,
+        ):
             answer.raise_for_status()
             async for chunk in answer.aiter_bytes():
                 body += chunk

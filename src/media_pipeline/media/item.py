@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -19,10 +21,23 @@ MAX_WORD: Final = 64
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
+SHOWN_SIDE: Final = 512
+"""A page shows the largest thumbnail of at most this side, unless it chooses one itself."""
+
+
+class Rung(msgspec.Struct, frozen=True):
+    """One thumbnail of the ladder; sides in pixels."""
+
+    path: str
+    width: int
+    height: int
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """A library row. `size` in bytes, sides in pixels, `duration` in seconds, `created_at` in Unix seconds.
 
-    `version` is the stored object's; the item stands for exactly those bytes.
+    `version` is the stored object's; the item stands for exactly those bytes. `thumbnails` are the ladder,
+    the largest first; `source_path` is the item that this one was made of.
     """
 
     path: str
@@ -39,10 +54,29 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     duration: float | None = None
     thumbnail_path: str | None = None
+    thumbnails: tuple[Rung, ...] = ()
+    thumbhash: str | None = None
+    source_path: str | None = None
     alt: str | None = None
     prompt: str | None = None
     model: str | None = None
     seed: int | None = None
+
+
+def derived_paths(item: Item) -> list[str]:
+    """Return the path of every object that was made from an item and goes with it."""
+    paths = [rung.path for rung in item.thumbnails]
+    return list(dict.fromkeys([*paths, item.thumbnail_path] if item.thumbnail_path else paths))
+
+
+def shown_rung(rungs: Sequence[Rung]) -> Rung:
+    """Return the thumbnail that a page shows by itself; the ladder has at least one."""
+    return next((rung for rung in rungs if max(rung.width, rung.height) <= SHOWN_SIDE), rungs[-1])
+
+
+def write_thumbhash(data: bytes) -> str:
+    """Write a ThumbHash as the wire has it."""
+    return base64.b64encode(data).decode()
 
 
 def fold_words(text: str) -> list[str]:

@@ -21,7 +21,15 @@ from media_pipeline.db.database import Database, DatabaseUnavailable, Effect, Pa
 from media_pipeline.db.statements import load_dialects
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
-from media_pipeline.media.item import Item, ItemKind, Source, fold_words, searchable_words
+from media_pipeline.media.item import (
+    Item,
+    ItemKind,
+    Rung,
+    Source,
+    derived_paths,
+    fold_words,
+    searchable_words,
+)
 from media_pipeline.storage.paths import user_root
 from media_pipeline.storage.store import Store, StoreError
 
@@ -30,6 +38,7 @@ Sort = Literal["newest", "oldest", "largest"]
 _log = structlog.get_logger(__name__)
 _SQL: Final = load_dialects("media_pipeline.media", "sql/library")
 _FIRST_PLACE: Final[Mapping[Sort, int]] = {"newest": 1 << 62, "oldest": -1, "largest": 1 << 62}
+_RUNGS: Final = msgspec.json.Decoder(tuple[Rung, ...])
 _AFTER_ALL: Final = "\U0010ffff"
 _FEW: Final = 4000
 """So many items are looked up and sorted; of more, a page is soon found by reading them in order."""
@@ -203,8 +212,8 @@ class Library:
 
     async def _erase(self, item: Item) -> None:
         await self._store.delete(item.path)
-        if item.thumbnail_path:
-            await self._store.delete(item.thumbnail_path)
+        for path in derived_paths(item):
+            await self._store.delete(path)
         forgotten = Effect(_SQL["forget"], {"path": item.path})
         await self._db.apply([_found_by("forget_words", item), forgotten])
 
@@ -212,7 +221,11 @@ class Library:
 def keep_item(item: Item) -> list[Effect]:
     """Return the writes that put `item` into the library, to land with its job's end."""
     row = msgspec.structs.asdict(item)
-    row |= {"words": _spaced(searchable_words(item)), "created_at": round(item.created_at * 1_000_000)}
+    row |= {
+        "words": _spaced(searchable_words(item)),
+        "created_at": round(item.created_at * 1_000_000),
+        "thumbnails": msgspec.json.encode(item.thumbnails).decode(),
+    }
     return [Effect(_SQL["insert"], row), _found_by("insert_words", item)]
 
 
@@ -245,6 +258,7 @@ def _json(words: Sequence[str]) -> str:
 def _read_item(row: Row) -> Item:
     columns: dict[str, Any] = {name: row[name] for name in Item.__struct_fields__}
     columns["created_at"] /= 1e6
+    columns["thumbnails"] = _RUNGS.decode(columns["thumbnails"])
     columns["user_id"], columns["job_id"] = UserId(columns["user_id"]), JobId(columns["job_id"])
     return Item(**columns)
 

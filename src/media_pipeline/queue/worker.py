@@ -205,7 +205,7 @@ class Worker:
         limit = asyncio.timeout(self._settings.deadline)
         try:
             async with limit:
-                return await self._handlers[job.kind](Run(job, self._queue))
+                return await self._handlers[job.kind](Run(job, self._queue, self._insist))
         except TimeoutError as error:
             if limit.expired():
                 raise DeadlineExceeded("The job took longer than it may.") from error
