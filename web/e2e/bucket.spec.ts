@@ -11,9 +11,10 @@ import { Studio } from './studio.ts';
 
 const STUDIO = process.env.BUCKET_STUDIO_URL;
 const MIB = 1024 * 1024;
-// Of the first PUTs to a session, as the fake throws its dice, the 3rd, 6th and 9th are cut half-way.
+// Of the first PUTs to a session, as the fake throws its dice, the 3rd, 5th and 7th are cut half-way:
+// always chunks, whether the page asks after a cut or the browser by itself sends the chunk once more.
 const CUTS = { kind: 'cut', method: 'PUT', contains: 'upload_id', share: 0.33, times: 3 };
-const SEED = 106;
+const SEED = 24;
 const BIG = Number(process.env.BIG_UPLOAD_MIB ?? 40) * MIB;
 
 const test = base.extend<{ studio: Studio; folder: string }>({
@@ -115,7 +116,7 @@ test('a big film goes up in chunks through three cuts, and arrives byte for byte
   expect(await hashOf(ticket.objectPath)).toBe(hash);
   const puts = (await logOf(ticket.objectPath)).filter(({ method }) => method === 'PUT');
   expect(puts.filter(({ fault }) => fault === 'cut')).toHaveLength(3);
-  expect(puts.filter(({ status }) => status === 308).length).toBeGreaterThanOrEqual(6);
+  expect(puts.filter(({ status }) => status === 308).length).toBeGreaterThanOrEqual(4);
   expect((await control()).open_sessions).toBe(0);
 });
 
