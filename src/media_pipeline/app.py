@@ -17,6 +17,7 @@ from media_pipeline.api.limits import BodyLimit
 from media_pipeline.api.measured import Measured
 from media_pipeline.api.openapi import describe_api
 from media_pipeline.api.problems import install_problems
+from media_pipeline.api.routes.addresses import addresses_routes
 from media_pipeline.api.routes.events import events_routes
 from media_pipeline.api.routes.generate import generate_routes
 from media_pipeline.api.routes.health import health_routes
@@ -30,6 +31,9 @@ from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.devsecret import token_secret
 from media_pipeline.program import Program
 from media_pipeline.settings import Settings
+from media_pipeline.storage.addresses import StableAddresses
+from media_pipeline.storage.local import LocalStore
+from media_pipeline.storage.memory import MemoryStore
 
 STUDIO_FOLDERS = (
     Path(__file__).parent / "studio",
@@ -78,14 +82,24 @@ def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
     return [
         health_routes({**program.probes(), **tokens.probes()}, program.gauges()),
         generate_routes(queue, program.manager, program.library, announcer, program.quota),
-        uploads_routes(program.uploads, store, program.meter),
+        uploads_routes(program.uploads, store, program.meter, origins=program.settings.page_origins),
         making_routes(program.imports, program.processing),
         media_routes(program.library, store, program.publisher, program.quota),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
-        storage_routes(store, on_progress=program.meter.note_stored, standing=program.uploads.standing),
+        *_object_routes(program),
         studio_routes(_studio_folder(), tokens if program.settings.development else None),
     ]
+
+
+def _object_routes(program: Program) -> list[APIRouter]:
+    """Serve objects here, or lead to those in a bucket; a public bucket needs neither."""
+    store, addresses, standing = program.store, program.addresses, program.uploads.standing
+    if isinstance(store, MemoryStore | LocalStore):
+        return [storage_routes(store, on_progress=program.meter.note_stored, standing=standing)]
+    if isinstance(addresses, StableAddresses):
+        return [addresses_routes(addresses, store, standing=standing, clock=program.clock)]
+    return []
 
 
 def _studio_folder() -> Path | None:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from functools import partial
 
+import httpx2
+
+from media_pipeline.bucket_checks import BucketChecks
 from media_pipeline.engines import open_database
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.finding import Finding, find
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.program import Program
 from media_pipeline.realtime.redis_connect import CONNECT_SECONDS
 from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings
+from media_pipeline.storage.gcs import GCSStore
+from media_pipeline.storage.s3 import S3Store
 from media_pipeline.storage.store import Store
+from media_pipeline.stores import BucketStore
 
 PROBE_PATH = "derived/doctor/probe"
 PROBE = b"media-pipeline doctor"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; `problem` says how to mend it, None when it is well."""
-
-    subject: str
-    detail: str
-    problem: str | None = None
+BUCKET_SECONDS = 15
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
@@ -35,19 +33,16 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     except (MediaPipelineError, OSError) as error:
         yield Finding("store", "cannot be opened", str(error))
         return
-    yield await _try("database", partial(_use_database, program))
+    yield await find("database", partial(_use_database, program))
     if program.line is not None:
-        yield await _try("bus", partial(_use_redis, program.line))
-    yield await _try("store", partial(_use_store, program.store))
+        yield await find("bus", partial(_use_redis, program.line))
+    if isinstance(program.store, GCSStore | S3Store):
+        async for finding in _check_bucket(program, program.store):
+            yield finding
+    else:
+        yield await find("store", partial(_use_store, program.store))
     for provider in program.providers:
-        yield await _try(f"provider {provider.name}", partial(_ask_models, provider))
-
-
-async def _try(subject: str, use: Callable[[], Awaitable[str]]) -> Finding:
-    try:
-        return Finding(subject, await use())
-    except (MediaPipelineError, OSError) as error:
-        return Finding(subject, "does not work", str(error))
+        yield await find(f"provider {provider.name}", partial(_ask_models, provider))
 
 
 async def _use_database(program: Program) -> str:
@@ -67,6 +62,22 @@ async def _use_redis(line: RedisLine) -> str:
     finally:
         await line.aclose()
     return "Redis answers"
+
+
+async def _check_bucket(program: Program, store: BucketStore) -> AsyncIterator[Finding]:
+    settings = program.settings
+    async with httpx2.AsyncClient(timeout=BUCKET_SECONDS) as http:
+        checks = BucketChecks(
+            store,
+            http,
+            origins=settings.page_origins,
+            clock=program.clock,
+            describe=store.describe_bucket if isinstance(store, GCSStore) else None,
+            public=settings.media_urls == "public",
+        )
+        async for finding in checks.run():
+            yield finding
+    await store.aclose()
 
 
 async def _use_store(store: Store) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, get_args
+from typing import get_args
 
 from media_pipeline.clock import Clock
 from media_pipeline.db.database import Database
 from media_pipeline.db.migrate import check_migrated, migrate
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
-from media_pipeline.devsecret import derive_secret, kept_secret, token_secret
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.queue.doorbell import LocalDoorbell
@@ -23,17 +21,6 @@ from media_pipeline.realtime.redis import RedisBus
 from media_pipeline.realtime.redis_doorbell import RedisDoorbell
 from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings
-from media_pipeline.storage.local import LocalStore
-from media_pipeline.storage.memory import MemoryStore
-from media_pipeline.storage.served import ServedStore
-
-
-def build_store(settings: Settings, *, clock: Clock) -> ServedStore:
-    """Return the store that the settings name, else the one in memory."""
-    for name, build in STORES.items():
-        if getattr(settings, name) is not None:
-            return build(settings, clock)
-    return _memory_store(settings, clock)
 
 
 def build_line(settings: Settings, *, clock: Clock) -> RedisLine | None:
@@ -82,30 +69,3 @@ async def open_database(settings: Settings, database: Database) -> None:
         await migrate(database)
     else:
         await check_migrated(database)
-
-
-def _local_store(settings: Settings, clock: Clock) -> LocalStore:
-    assert settings.storage_dir is not None  # noqa: S101 - this is what chose the store
-    settings.storage_dir.mkdir(parents=True, exist_ok=True)
-    return LocalStore(
-        settings.storage_dir / "objects",
-        settings.base_url,
-        clock=clock,
-        secret=kept_secret(settings.storage_dir / "upload-secret").encode(),  # who shares one, shares both
-        max_upload_bytes=settings.media_max_upload_bytes,
-        shared=settings.database_server is not None,
-    )
-
-
-def _memory_store(settings: Settings, clock: Clock) -> MemoryStore:
-    return MemoryStore(
-        settings.base_url,
-        clock=clock,
-        secret=derive_secret(token_secret(settings), "upload tickets"),
-        max_upload_bytes=settings.media_max_upload_bytes,
-        max_bytes=settings.media_memory_store_bytes,
-    )
-
-
-STORES: Final[Mapping[str, Callable[[Settings, Clock], ServedStore]]] = {"storage_dir": _local_store}
-"""Which setting names which store."""

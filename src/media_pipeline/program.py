@@ -21,7 +21,6 @@ from media_pipeline.engines import (
     build_line,
     build_providers,
     build_queue,
-    build_store,
     open_database,
 )
 from media_pipeline.errors import MediaPipelineError
@@ -49,6 +48,7 @@ from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.publisher import Publisher
 from media_pipeline.settings import Settings
 from media_pipeline.standing import standing
+from media_pipeline.stores import build_addresses, build_store
 
 _log = structlog.get_logger(__name__)
 Role = Literal["serve", "work"]
@@ -76,7 +76,8 @@ class Program:
         self.settings = settings
         self.roles = roles
         self.clock = clock or SystemClock()
-        self.store = build_store(settings, clock=self.clock)
+        self.addresses = build_addresses(settings)
+        self.store = build_store(settings, self.addresses, clock=self.clock)
         self.line = build_line(settings, clock=self.clock)
         self.doorbell = build_doorbell(self.line)
         self.database = build_database(settings, clock=clock)  # a server tells the time unless a test does

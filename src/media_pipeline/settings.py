@@ -64,7 +64,19 @@ class Settings(BaseSettings):
     )
     storage_dir: Path | None = Field(None, description="keep objects in this folder")
     gcs_bucket: str | None = Field(None, description="a Google Cloud Storage bucket")
+    gcs_service_account_json: SecretStr | None = Field(
+        None, description="the account's JSON or a path to it; unset: application default credentials"
+    )
+    storage_emulator_host: str = Field("", description="another endpoint of Google Cloud Storage")
     s3_bucket: str | None = Field(None, description="an S3-compatible bucket")
+    aws_endpoint_url: Annotated[str, AfterValidator(_is_address)] = Field(
+        "", description="where an S3-compatible service answers; unset: Amazon's"
+    )
+    aws_region: str = Field("", description="the bucket's region")
+    aws_default_region: str = Field("us-east-1", description="the bucket's region where AWS_REGION is unset")
+    aws_access_key_id: str | None = Field(None, description="the access key of the bucket")
+    aws_secret_access_key: SecretStr | None = Field(None, description="its secret")
+    aws_session_token: SecretStr | None = Field(None, description="its token where it is a temporary one")
     database_url: str | None = Field(
         None, description="sqlite:///path, postgresql://… or cockroachdb://…; unset: see below"
     )
@@ -78,7 +90,17 @@ class Settings(BaseSettings):
     )
     auth_issuer: str | None = Field(None, description="the `iss` that tokens must have")
     auth_audience: str | None = Field(None, description="the `aud` that tokens must have")
+    media_urls: Literal["stable", "public"] = Field(
+        "stable", description="which addresses a bucket's objects have: see below"
+    )
+    media_public_base_url: Annotated[str, AfterValidator(_is_address)] = Field(
+        "", description="base of every address with `MEDIA_URLS=public`: a public bucket or its CDN"
+    )
+    media_url_secret: SecretStr | None = Field(None, description="seals the addresses of `MEDIA_URLS=stable`")
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
+    media_session_bytes: int = Field(
+        16 * 1024**2, gt=0, description="uploads of more bytes go to GCS by a resumable session"
+    )
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_quota_bytes: int | None = Field(None, gt=0, description="bytes one user may keep")
     media_quota_objects: int | None = Field(None, gt=0, description="items one user may keep")
@@ -116,7 +138,7 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("auth_jwt_secret")
+    @field_validator("auth_jwt_secret", "media_url_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
@@ -143,8 +165,10 @@ class Settings(BaseSettings):
             self._one_store,
             self._one_issuer,
             self._built_engines,
+            self._bucket_fits,
             self._safe_host,
             self._database_fits,
+            self._addresses_fit,
         )
         for check in checks:
             if problem := check():
@@ -154,6 +178,11 @@ class Settings(BaseSettings):
     def _one_store(self) -> str | None:
         named = [name for name in DURABLE_STORES if getattr(self, name) is not None]
         return None if len(named) < 2 else f"{' and '.join(map(str.upper, named))} name more than one store"  # noqa: PLR2004
+
+    def _bucket_fits(self) -> str | None:
+        if self.s3_bucket is not None and not (self.aws_access_key_id and self.aws_secret_access_key):
+            return "S3_BUCKET needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return None
 
     def _one_issuer(self) -> str | None:
         if self.auth_jwks_url is None:
@@ -166,9 +195,6 @@ class Settings(BaseSettings):
         return None
 
     def _built_engines(self) -> str | None:
-        for name in ("gcs_bucket", "s3_bucket"):
-            if getattr(self, name) is not None:
-                return f"{name.upper()} is not supported by this release"
         if self.database_url and not self.database_url.startswith(("sqlite://", *SERVERS)):
             return f"DATABASE_URL must begin with sqlite://, {' or '.join(SERVERS)}"
         return None
@@ -185,6 +211,18 @@ class Settings(BaseSettings):
     def _database_fits(self) -> str | None:
         if self.durable_store and self.database_path is None and self.database_server is None:
             return "DATABASE_URL is in memory while the store is durable; the library would vanish"
+        return None
+
+    def _addresses_fit(self) -> str | None:
+        bucket = self.gcs_bucket or self.s3_bucket
+        if (self.media_urls == "public") != bool(self.media_public_base_url):
+            return "MEDIA_URLS=public and MEDIA_PUBLIC_BASE_URL go together; set both or neither"
+        if self.media_public_base_url and not bucket:
+            return "MEDIA_URLS=public needs GCS_BUCKET or S3_BUCKET; other stores have addresses of their own"
+        if bucket and self.auth_jwks_url and self.media_urls == "stable" and self.media_url_secret is None:
+            return (
+                "MEDIA_URL_SECRET is needed with AUTH_JWKS_URL, for there is no other secret to make it from"
+            )
         return None
 
     @property
@@ -213,6 +251,12 @@ class Settings(BaseSettings):
         return self.public_url or f"http://{_reachable(self.host)}:{self.port}"
 
     @property
+    def page_origins(self) -> tuple[str, ...]:
+        """The origins whose pages call the service: its own and those of `CORS_ORIGINS`."""
+        own = urlsplit(self.base_url)
+        return tuple(dict.fromkeys((f"{own.scheme}://{own.netloc}", *self.cors_origins)))
+
+    @property
     def database_server(self) -> str | None:
         """The URL of a SQL server as its driver reads it; None for SQLite."""
         if self.database_url is None or not self.database_url.startswith(SERVERS):
@@ -227,7 +271,9 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             path = self.database_url.removeprefix("sqlite://").removeprefix("/")
             return None if path in {"", ":memory:"} else Path(path)
-        return None if self.storage_dir is None else self.storage_dir / "media-pipeline.db"
+        if self.durable_store is None:
+            return None
+        return (self.storage_dir or state_folder()) / "media-pipeline.db"
 
 
 def read_settings(**given: object) -> Settings:

@@ -77,5 +77,5 @@ def test_the_throwaway_key_can_sign(tmp_path: Path) -> None:
 
     file = tmp_path / "key.json"
     subprocess.run([sys.executable, DEPLOY / "make_account.py", file], check=True, env={**os.environ})
-    signer = Credentials.from_service_account_file(str(file))  # type: ignore[no-untyped-call] # untyped
+    signer = Credentials.from_service_account_file(str(file))
     assert len(signer.sign_bytes(b"anything")) == 256

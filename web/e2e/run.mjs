@@ -1,7 +1,8 @@
-// Start the program on a free port, walk the browser through it, stop it.
+// Start the program twice on free ports, once over a fake of Google Cloud Storage; walk the browser
+// through both, stop them.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,8 @@ import { findChromium } from './chromium.mjs';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
 const program = process.env.MEDIA_PIPELINE ?? join(web, '..', '.venv', 'bin', 'media-pipeline');
+const python = process.env.PYTHON ?? join(web, '..', '.venv', 'bin', 'python');
+const BUCKET = 'journey-bucket';
 const READY_WITHIN = 60_000;
 let stopping = false;
 
@@ -22,22 +25,60 @@ function refuse() {
 }
 
 async function run() {
-  if (process.env.STUDIO_URL) return walk(process.env.STUDIO_URL);
+  if (process.env.STUDIO_URL) return walk({});
   const state = mkdtempSync(join(tmpdir(), 'media-pipeline-journey-'));
-  const port = await findPort();
-  const service = start(port, state);
+  const [memory, bucket] = [await findPort(), await findPort()];
+  const [studio, bucketStudio] = [`http://localhost:${memory}`, `http://localhost:${bucket}`];
+  const started = [];
   try {
-    await waitUntilReady(`http://localhost:${port}`, service);
-    return await walk(`http://localhost:${port}`);
+    const fake = spawn(python, ['-m', 'tests.servers.gcs'], {
+      cwd: join(web, '..'),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    started.push(fake);
+    const gcs = String((await once(fake.stdout, 'data'))[0]).trim();
+    started.push(start(memory, join(state, 'memory'), {}));
+    started.push(start(bucket, join(state, 'bucket'), await makeBucket(gcs, bucketStudio)));
+    await waitUntilReady(studio, started[1]);
+    await waitUntilReady(bucketStudio, started[2]);
+    return await walk({
+      STUDIO_URL: studio,
+      BUCKET_STUDIO_URL: bucketStudio,
+      FAKE_GCS_URL: gcs,
+      FAKE_GCS_BUCKET: BUCKET,
+    });
   } finally {
-    await stop(service);
+    stopping = true;
+    await Promise.all(started.reverse().map(stop));
     rmSync(state, { recursive: true, force: true });
   }
 }
 
-function start(port, state) {
+/** Make a bucket as `deploy/gcs` says, by the API that `gcloud` uses; the answer is the settings for it. */
+async function makeBucket(gcs, origin) {
+  const read = (name) => JSON.parse(readFileSync(join(web, '..', 'deploy', 'gcs', name), 'utf8'));
+  const [uploads, reads] = read('cors.json');
+  const cors = [{ ...uploads, origin: [origin] }, reads];
+  const flavor = { 'Metadata-Flavor': 'Google' };
+  const path = '/computeMetadata/v1/instance/service-accounts/default/token';
+  const { access_token: token } = await (await fetch(gcs + path, { headers: flavor })).json();
+  await fetch(`${gcs}/storage/v1/b`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${token}` },
+    body: JSON.stringify({ name: BUCKET, cors, lifecycle: read('lifecycle.json') }),
+  });
+  const told = await fetch(`${gcs}/_control`, { method: 'POST', body: '{}' });
+  const { account } = await told.json();
+  return {
+    GCS_BUCKET: BUCKET,
+    GCS_SERVICE_ACCOUNT_JSON: JSON.stringify(account),
+    STORAGE_EMULATOR_HOST: gcs,
+  };
+}
+
+function start(port, state, settings) {
   const service = spawn(program, ['dev'], {
-    env: { ...process.env, PORT: String(port), HOME: state, XDG_STATE_HOME: state },
+    env: { ...process.env, PORT: String(port), HOME: state, XDG_STATE_HOME: state, ...settings },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   service.once('exit', (code, signal) => {
@@ -48,7 +89,6 @@ function start(port, state) {
 }
 
 async function stop(service) {
-  stopping = true;
   if (service.exitCode !== null || service.signalCode !== null) return;
   service.kill('SIGTERM');
   const timer = setTimeout(() => service.kill('SIGKILL'), 15_000);
@@ -67,10 +107,10 @@ async function waitUntilReady(url, service) {
   throw new Error('The program was not ready in time.');
 }
 
-async function walk(url) {
+async function walk(addresses) {
   const command = join(web, 'node_modules', '@playwright', 'test', 'cli.js');
   const args = [command, 'test', '--config', join(web, 'e2e'), ...process.argv.slice(2)];
-  const env = { ...process.env, STUDIO_URL: url };
+  const env = { ...process.env, ...addresses };
   const [code] = await once(
     spawn(process.execPath, args, { cwd: web, env, stdio: 'inherit' }),
     'exit',

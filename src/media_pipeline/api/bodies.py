@@ -111,14 +111,21 @@ class UploadInit(Body):
     size: int | None = Field(None, ge=0, description="bytes; binds the upload URL to exactly so many")
 
 
+class Resumable(Answer):
+    """The upload URL is a resumable session, as Google Cloud Storage describes it."""
+
+    chunk_size: int = Field(description="bytes of each PUT with `Content-Range` but the last")
+
+
 class UploadPermission(Answer):
-    """Where and how to PUT the bytes."""
+    """Where and how to PUT the bytes; a URL that is `resumable` takes one plain PUT too."""
 
     upload_url: str = Field(serialization_alias="uploadURL")
     object_path: str
     job_id: str
     headers: dict[str, str]
     expires_at: str
+    resumable: Resumable | None = None
 
 
 class UploadPath(Body):

@@ -7,7 +7,7 @@ once; a client that dies after the PUT loses nothing, for the job then finds the
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final, Literal
 
@@ -27,6 +27,8 @@ from media_pipeline.storage.store import ABSENT, MediaObject, PresignedUpload, S
 
 KIND: Final = "upload"
 URL_LIFE: Final = timedelta(minutes=15)
+SESSION_LIFE: Final = timedelta(days=1)
+"""How long an upload in chunks may take."""
 LINGER: Final = timedelta(minutes=5)
 """A PUT that began just before its URL expired may end this much later."""
 
@@ -81,17 +83,21 @@ class Uploads:
         filename: str,
         content_type: str,
         size: int | None,
+        origin: str | None = None,
         idempotency_key: str | None = None,
         request_hash: str | None = None,
     ) -> Beginning:
         """Make the job and sign the URL.
 
-        Raises `TypeNotAllowed`, `FileTooLarge`, `EmptyFile` or `QuotaExceeded`.
+        Raises `TypeNotAllowed`, `FileTooLarge`, `EmptyFile` or `QuotaExceeded`. The same key and request
+        give the same upload. Its URL is the same too, unless it is a resumable session: that is nowhere
+        kept, so another one is begun for pages of `origin`.
         """
         self._intake.check_declared(content_type, size)
         job_id = JobId(str(uuid.uuid4()))
         path = upload_path(user_id, job_id, filename)
-        await self._sign(path, content_type, size, self._clock.now())  # or refuse before anything is kept
+        # before anything is kept, for a file may be refused here
+        permission = await self._sign(path, content_type, size, self._clock.now(), origin)
         await self._quota.reserve(user_id, job_id, size or 0)
         enqueued = await self._queue.enqueue(
             NewJob(
@@ -104,7 +110,7 @@ class Uploads:
                     "contentType": content_type,
                     "size": size,
                 },
-                run_at=self._clock.now() + (URL_LIFE + LINGER).total_seconds(),
+                run_at=(permission.expires_at + LINGER).timestamp(),
                 idempotency_key=idempotency_key,
                 request_hash=request_hash,
             )
@@ -113,7 +119,9 @@ class Uploads:
             await self._announcer.queued(enqueued.job)
         else:
             await self._quota.release(job_id)
-        return await self._permit(enqueued.job)
+        if enqueued.created and permission.chunk_bytes is not None:
+            return Beginning(enqueued.job, path, permission)
+        return await self._permit(enqueued.job, origin)
 
     async def complete(self, user_id: UserId, path: str) -> Job:
         """Check the bytes and let ingest begin; the same answer every time.
@@ -171,13 +179,19 @@ class Uploads:
             await self._quota.reserve(job.user_id, job.id, stored.size)
         return stored, content_type
 
-    async def _permit(self, job: Job) -> Beginning:
+    async def _permit(self, job: Job, origin: str | None) -> Beginning:
         payload, size = job.payload, job.payload["size"]
         path, content_type = str(payload["path"]), str(payload["contentType"])
         exact = size if isinstance(size, int) else None
-        return Beginning(job, path, await self._sign(path, content_type, exact, job.created_at))
+        return Beginning(job, path, await self._sign(path, content_type, exact, job.created_at, origin))
 
-    async def _sign(self, path: str, content_type: str, size: int | None, at: float) -> PresignedUpload:
-        return await self._store.upload_presigned(
-            path, content_type, size=size, expires_in=URL_LIFE, now=datetime.fromtimestamp(at, UTC)
+    async def _sign(
+        self, path: str, content_type: str, size: int | None, at: float, origin: str | None
+    ) -> PresignedUpload:
+        now = datetime.fromtimestamp(at, UTC)
+        permission = await self._store.upload_presigned(
+            path, content_type, size=size, expires_in=URL_LIFE, now=now, origin=origin
         )
+        if permission.chunk_bytes is None:
+            return permission
+        return replace(permission, expires_at=now + SESSION_LIFE)

@@ -23,3 +23,26 @@ def window(start: int, end: int | None, size: int) -> tuple[int, int]:
     first = min(max(start, 0), size)
     last = size if end is None else min(end, size)
     return first, max(first, last)
+
+
+async def as_pieces(data: bytes | AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    """Yield `data` in pieces of exactly `size` bytes, the last one shorter or as long."""
+    if isinstance(data, bytes) and len(data) <= size:
+        yield data
+        return
+    held = bytearray()
+    async for chunk in as_chunks(data):
+        held += chunk
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+    if held:
+        yield bytes(held)
+
+
+async def rejoin(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield pieces that were looked at beforehand, and then the rest."""
+    yield first
+    yield second
+    async for piece in rest:
+        yield piece

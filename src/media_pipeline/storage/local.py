@@ -75,6 +75,7 @@ class LocalStore:
         size: int | None = None,
         expires_in: timedelta = UPLOAD_TTL,
         now: datetime | None = None,
+        origin: str | None = None,  # noqa: ARG002 - only a resumable session is for one origin
     ) -> PresignedUpload:
         """Sign permission for a client to PUT `path`; see `Store`."""
         return self._gate.sign(path, content_type, size=size, expires_in=expires_in, now=now)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar, Final, NewType, Protocol
+from typing import ClassVar, Final, Literal, NewType, Protocol
 
 from media_pipeline.errors import MediaPipelineError
 
@@ -36,11 +36,16 @@ class MediaObject:
 
 @dataclass(frozen=True, slots=True)
 class PresignedUpload:
-    """Permission to PUT one object: send the bytes to `url` with exactly `headers` before `expires_at`."""
+    """Permission to PUT one object: send the bytes to `url` with exactly `headers` before `expires_at`.
+
+    With `chunk_bytes` the URL is a resumable session: it takes the whole in one PUT, or chunks with
+    `Content-Range` of which all but the last are a multiple of `chunk_bytes`, and says how far it is.
+    """
 
     url: str
     headers: Mapping[str, str]
     expires_at: datetime
+    chunk_bytes: int | None = None
 
 
 class StoreError(MediaPipelineError):
@@ -115,12 +120,14 @@ class Store(Protocol):
         size: int | None = None,
         expires_in: timedelta = UPLOAD_TTL,
         now: datetime | None = None,
+        origin: str | None = None,
     ) -> PresignedUpload:
         """Sign permission for a client to PUT `path`.
 
         Without `size` only the content type is signed (nothing when it is empty); with it also
         the exact length and create-only. `now` fixes the instant of signing, so that the same
-        arguments give the same URL.
+        arguments give the same URL, but for a resumable session, which is new each time and lets
+        a browser in from `origin` only.
         """
         ...
 
@@ -157,4 +164,24 @@ class Store(Protocol):
 
     async def aclose(self) -> None:
         """Release what the store holds open."""
+        ...
+
+
+class SigningStore(Store, Protocol):
+    """A store whose bytes clients read from it directly, by URLs that it signs."""
+
+    async def sign_read(
+        self,
+        path: str,
+        *,
+        expires_in: timedelta,
+        now: datetime | None = None,
+        disposition: str | None = None,
+        method: Literal["GET", "HEAD"] = "GET",
+    ) -> str:
+        """Sign a URL that reads `path` until it expires; it need not exist.
+
+        `disposition` is the `Content-Disposition` of the answer. The same arguments give the same
+        URL, so round `now` where caches shall work.
+        """
         ...

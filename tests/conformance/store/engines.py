@@ -9,19 +9,30 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 
+from media_pipeline.storage.gcs import GCSStore
 from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
+from media_pipeline.storage.s3 import S3Store
+from media_pipeline.storage.sigv4 import AwsKey
 from media_pipeline.storage.store import Store
+from tests.servers.gcs_server import shared_gcs
+from tests.servers.s3 import new_bucket, shared_s3
 
 BASE_URL = "http://media.test"
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One way to open a store; `opened` gets a folder of its own."""
+    """One way to open a store; `opened` gets a folder of its own.
+
+    `kind_unsaid` is the content type of an object that was written with an empty one; `examples` is
+    how many sequences of operations are tried on it.
+    """
 
     name: str
     opened: Callable[[Path], AbstractAsyncContextManager[Store]]
+    kind_unsaid: str = ""
+    examples: int = 25
 
 
 @asynccontextmanager
@@ -34,6 +45,22 @@ async def open_memory(directory: Path) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def open_local(directory: Path) -> AsyncIterator[Store]:
     store = LocalStore(directory, BASE_URL)
+    yield store
+    await store.aclose()
+
+
+@asynccontextmanager
+async def open_gcs(directory: Path) -> AsyncIterator[Store]:
+    fake = shared_gcs()
+    store = GCSStore(fake.new_bucket(), fake.account, url=fake.url)
+    yield store
+    await store.aclose()
+
+
+@asynccontextmanager
+async def open_s3(directory: Path) -> AsyncIterator[Store]:
+    url = shared_s3()
+    store = S3Store(new_bucket(url), AwsKey("testing", "testing"), url=url)
     yield store
     await store.aclose()
 
@@ -59,6 +86,8 @@ async def open_shared(directory: Path) -> AsyncIterator[Store]:
 ENGINES = [
     Engine("memory", open_memory),
     Engine("local", open_local),
+    Engine("s3", open_s3, kind_unsaid="application/octet-stream", examples=6),
+    Engine("gcs", open_gcs, kind_unsaid="application/octet-stream", examples=6),
     Engine("local, shared", open_shared),
 ]
 

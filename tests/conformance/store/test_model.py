@@ -28,6 +28,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
     """`model` is what must be there; `seen` is every version there ever was."""
 
     _engine: ClassVar[Engine]
+    _kind_unsaid: ClassVar[str]
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +51,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
             version = self._run(self.store.stat(path)).version
             assert version not in self.seen
             self.seen.append(version)
-            self.model[path] = (body, kind, version)
+            self.model[path] = (body, kind or self._kind_unsaid, version)
         else:
             self._refused(self.store.upload(path, source, kind, if_version=wanted))
 
@@ -123,11 +124,12 @@ def test_the_store_is_a_dictionary(engine: Engine) -> None:
 
     class Against(StoreAgainstDict):
         _engine = engine
+        _kind_unsaid = engine.kind_unsaid
 
     run_state_machine_as_test(
         Against,
         settings=settings(
-            max_examples=25,
+            max_examples=engine.examples,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -6,6 +6,6 @@ export default defineConfig({
     sourcemap: true,
     minify: false,
     lib: { entry: { index: 'src/index.ts', client: 'src/client.ts' }, formats: ['es'] },
-    rolldownOptions: { external: ['react', 'eventsource-parser'] },
+    rolldownOptions: { external: ['react'] },
   },
 });

@@ -10,12 +10,12 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final, Literal
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
+from media_pipeline.api.disposition import disposition
 from media_pipeline.api.problems import STATUS_BY_CODE, Problem, documented
 from media_pipeline.storage.ranges import ByteRange, Extent, is_unchanged, may_use_range, parse_range
 from media_pipeline.storage.served import ANY_TYPE, ServedStore
@@ -34,16 +34,14 @@ OnProgress = Callable[[str, int, int | None], Awaitable[None]]
 Standing = Literal["open", "closed", "gone"]
 """Of an address: it may take bytes, it has had them, or what was there was removed for good."""
 
+GONE: Final = "This object was removed for good."
+
 StandingOf = Callable[[str], Awaitable[Standing]]
 
 _READ_ATTEMPTS: Final = 3
 _MAX_ASKED_HEADERS: Final = 32
 _ASKABLE_HEADER: Final = re.compile(r"content-type|range|x-[a-z0-9-]{1,64}")
 _CONTENT_TYPE: Final = re.compile(r"[!#$&^_.+a-z0-9-]+/[!#$&^_.+a-z0-9-]+( *;[ -~]*)?", re.IGNORECASE)
-_ATTR_CHAR: Final = "!#$&+-.^_`|~"
-_RASTER: Final = frozenset(
-    f"image/{name}" for name in ("apng", "avif", "bmp", "gif", "heic", "heif", "jpeg", "png", "tiff", "webp")
-)
 _OPEN: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag",
@@ -181,7 +179,7 @@ class _Storage:
 
 
 def _gone(headers: Mapping[str, str]) -> Problem:
-    return Problem(410, "object_gone", "This object was removed for good.", headers=headers)
+    return Problem(410, "object_gone", GONE, headers=headers)
 
 
 @contextmanager
@@ -224,17 +222,8 @@ def _describe(item: MediaObject) -> dict[str, str]:
         **_OPEN,
         "Accept-Ranges": "bytes",
         "Cache-Control": "no-cache",  # the path may be written again; the tag makes asking cheap
-        "Content-Disposition": _disposition(kind, item.path.rpartition("/")[2]),
+        "Content-Disposition": disposition(item),
         "Content-Security-Policy": _POLICY,
         "Content-Type": kind,
         "ETag": _etag(item),
     }
-
-
-def _disposition(content_type: str, filename: str) -> str:
-    """Say how a browser shows the object; an attachment has its name by RFC 6266 and RFC 8187."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind in _RASTER or kind.startswith(("video/", "audio/")):
-        return "inline"
-    plain = re.sub(r'[^ -~]|["\\%]', "_", filename)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe=_ATTR_CHAR)}"

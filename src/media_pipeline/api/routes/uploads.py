@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from collections.abc import Collection
+from typing import Final
+
+from fastapi import APIRouter, Request
 
 from media_pipeline.api.auth import Caller
 from media_pipeline.api.bodies import (
+    Resumable,
     UploadCount,
     UploadDone,
     UploadInit,
@@ -19,27 +23,42 @@ from media_pipeline.media.present import iso
 from media_pipeline.media.uploads import UploadNotFound, Uploads
 from media_pipeline.storage.store import Store
 
+CHUNK: Final = 8 * 1024**2
+"""Bytes of a chunk, about: few requests, and little to send again after a cut."""
 
-def uploads_routes(uploads: Uploads, store: Store, meter: UploadMeter) -> APIRouter:
-    """Build the routes around a client's own PUT."""
+
+def uploads_routes(
+    uploads: Uploads, store: Store, meter: UploadMeter, *, origins: Collection[str]
+) -> APIRouter:
+    """Build the routes around a client's own PUT; `origins` are those whose pages may call."""
     router = APIRouter(prefix="/media/upload", tags=["uploads"])
 
-    @router.post("/init", responses=documented(400, 401, 403, 413, 415, 422, 503), summary="Announce a file")
-    async def init_upload(body: UploadInit, caller: Caller, key: IdempotencyKey = None) -> UploadPermission:
+    @router.post(
+        "/init",
+        responses=documented(400, 401, 403, 413, 415, 422, 503),
+        response_model_exclude_none=True,
+        summary="Announce a file",
+    )
+    async def init_upload(
+        request: Request, body: UploadInit, caller: Caller, key: IdempotencyKey = None
+    ) -> UploadPermission:
         begun = await uploads.begin(
             caller.user_id,
             filename=body.filename,
             content_type=body.content_type,
             size=body.size,
+            origin=_page_of(request, origins),
             idempotency_key=key,
             request_hash=hash_request("upload", body.model_dump()),
         )
+        quantum = begun.permission.chunk_bytes
         return UploadPermission(
             upload_url=begun.permission.url,
             object_path=begun.object_path,
             job_id=begun.job.id,
             headers=dict(begun.permission.headers),
             expires_at=iso(begun.permission.expires_at.timestamp()),
+            resumable=None if quantum is None else Resumable(chunk_size=max(1, CHUNK // quantum) * quantum),
         )
 
     @router.post(
@@ -65,3 +84,10 @@ def uploads_routes(uploads: Uploads, store: Store, meter: UploadMeter) -> APIRou
         await meter.note(job, body.loaded, body.total, reported_by="client")
 
     return router
+
+
+def _page_of(request: Request, origins: Collection[str]) -> str | None:
+    """Return the origin of the page that asks, if it is this service's own or one of `origins`."""
+    origin = request.headers.get("origin")
+    own = f"{request.url.scheme}://{request.headers.get('host')}"
+    return origin if origin is not None and origin in {own, *origins} else None

@@ -121,6 +121,8 @@ export interface UploadTicket {
   jobId: string;
   headers?: Record<string, string> | null;
   expiresAt?: string | null;
+  /** The address is a session: it also takes the file in chunks of so many bytes, and resumes. */
+  resumable?: { chunkSize: number } | null;
 }
 
 /** One model that can be asked for now, as `GET /providers` tells it. */

@@ -1,7 +1,7 @@
-import { createParser } from 'eventsource-parser';
 import { jitter, pause } from './backoff.js';
 import type { MediaEvent } from './contract.js';
 import { readRetryAfter } from './errors.js';
+import { createFrameReader } from './frames.js';
 import { createStore, type ReadableStore } from './store.js';
 import type { Transport } from './transport.js';
 
@@ -50,7 +50,7 @@ export function createEventStream(transport: Transport, options: StreamOptions =
   }
 
   function createFeed(onSign: () => void) {
-    return createParser({
+    return createFrameReader({
       onComment: onSign,
       onRetry: (ms) => {
         base = ms;
@@ -87,7 +87,7 @@ export function createEventStream(transport: Transport, options: StreamOptions =
         if (attempt.signal.aborted) break;
         healthy = true;
         heard();
-        feed.feed(chunk);
+        feed(chunk);
       }
       return { healthy };
     } catch {

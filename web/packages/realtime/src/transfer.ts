@@ -2,6 +2,7 @@ import type { UploadResult, UploadTicket } from './contract.js';
 import { ServiceError } from './errors.js';
 import { newId } from './newId.js';
 import type { PutOptions } from './put.js';
+import { putChunks } from './resumable.js';
 import type { Transport } from './transport.js';
 import { startOver, type UploadEntry, type UploadTask } from './upload.js';
 
@@ -46,18 +47,23 @@ export function createTransfer({ transport, put, update }: TransferOptions) {
     mayRenew = true,
   ): Promise<UploadTicket> {
     task.step = 'put';
-    update(task, { status: 'sending', loaded: 0, progress: 0 });
+    update(task, { status: 'sending', ...(!ticket.resumable && { loaded: 0, progress: 0 }) });
+    const onWaiting = (waiting: boolean) =>
+      update(task, { status: waiting ? 'waiting' : 'sending' });
+    const options: PutOptions = {
+      url: transport.resolve(ticket.uploadURL),
+      body: task.entry.file,
+      headers: ticket.headers ?? {},
+      signal: task.controller.signal,
+      onProgress: (loaded) => update(task, measure(task.entry.file, loaded)),
+    };
     try {
-      await put({
-        url: transport.resolve(ticket.uploadURL),
-        body: task.entry.file,
-        headers: ticket.headers ?? {},
-        signal: task.controller.signal,
-        onProgress: (loaded) => update(task, measure(task.entry.file, loaded)),
-      });
+      await (ticket.resumable
+        ? putChunks({ ...options, ...ticket.resumable, onWaiting })
+        : put(options));
     } catch (error) {
-      // 403: the address has expired. 412: an earlier try's bytes are there; complete will check them.
-      if (statusOf(error) === 403) {
+      // The address has expired, or 412: an earlier try's bytes are there; complete will check them.
+      if (statusOf(error) === 403 || isCalled(error, 'expired')) {
         task.ticket = undefined;
         if (!mayRenew) throw error;
         task.ticket = await init(task);
@@ -103,6 +109,10 @@ function measure(file: File, loaded: number): Pick<UploadEntry, 'loaded' | 'prog
 
 function isExpired(ticket: UploadTicket | undefined): boolean {
   return !!ticket?.expiresAt && Date.parse(ticket.expiresAt) <= Date.now();
+}
+
+function isCalled(error: unknown, code: string): boolean {
+  return error instanceof ServiceError && error.code === code;
 }
 
 function statusOf(error: unknown): number {

@@ -6,6 +6,8 @@ export type UploadStatus =
   | 'queued'
   | 'starting'
   | 'sending'
+  /** For the network, in the middle of its bytes. */
+  | 'waiting'
   | 'completing'
   | 'processing'
   | 'complete'
@@ -54,7 +56,7 @@ export interface UploadTask {
   settle: { resolve(result: UploadResult): void; reject(error: UploadError): void };
 }
 
-const RUNNING: readonly UploadStatus[] = ['queued', 'starting', 'sending', 'completing'];
+const RUNNING: readonly UploadStatus[] = ['queued', 'starting', 'sending', 'waiting', 'completing'];
 
 export function createTask(file: File): UploadTask {
   return {

@@ -78,10 +78,22 @@ test('progress is the bytes the browser has sent', async () => {
   await result;
 });
 
-test('a refusal in XML is told by its status', async () => {
+test.each([
+  [413, '', 'too_large', 'If trying again does not help'],
+  [400, 'EntityTooLarge', 'too_large', 'Choose it again.'],
+  [400, 'EntityTooSmall', 'too_small', 'Choose it again.'],
+  [400, 'ExpiredToken', 'expired', 'Try again.'],
+  [403, 'SignatureDoesNotMatch', 'storage_rejected', '(SignatureDoesNotMatch)'],
+  [403, '', 'storage_rejected', '(403)'],
+])('a refusal %i %s in XML becomes a sentence to act on', async (status, said, code, sentence) => {
   const { request, result } = send();
-  request.answer(413, '<Error><Code>EntityTooLarge</Code></Error>');
-  await expect(result).rejects.toMatchObject({ status: 413, code: 'too_large', retryable: false });
+  request.answer(status, said && `<?xml version='1.0'?><Error><Code>${said}</Code></Error>`);
+  await expect(result).rejects.toMatchObject({
+    status,
+    code,
+    retryable: code === 'expired',
+    message: expect.stringContaining(sentence),
+  });
 });
 
 test('a refusal as a problem is told in its own words', async () => {

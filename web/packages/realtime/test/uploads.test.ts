@@ -445,3 +445,20 @@ test('a file that failed does not hold the progress of the others back', async (
   await all;
   expect(uploads.get().progress).toBe(100);
 });
+
+test('a permission that ran out is renewed once; then a retry begins with init', async () => {
+  const { service, uploads, begun, send, entry } = setUp();
+  const result = uploads.upload(file);
+  const expired = () =>
+    new ServiceError('It ran out.', { code: 'expired', status: 400, retryable: true });
+  await begun(1);
+  send(0).fail(expired());
+  await begun(2);
+  send(1).fail(expired());
+  await expect(result).rejects.toMatchObject({ step: 'put', code: 'expired', retryable: true });
+  const again = uploads.retry(entry()?.id ?? '');
+  await begun(3);
+  send(2).finish();
+  await expect(again).resolves.toEqual(done);
+  expect(service.routesAsked()).toEqual([INIT, INIT, INIT, COMPLETE]);
+});

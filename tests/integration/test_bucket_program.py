@@ -1,0 +1,163 @@
+"""The whole program over a bucket: a fake of Google Cloud Storage that verifies every signature."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from tests.integration.program import Running, Wire, picture, read_object, read_problem, running
+from tests.servers.gcs_server import GcsServer, shared_gcs
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BIG = 17 * 1024**2
+SECRETS = ("X-Goog-", "Signature", "upload_id", "GoogleAccessId")
+"""What no row and no event may hold."""
+
+
+@dataclass
+class Place:
+    """A program over a bucket of its own, and where it keeps its rows."""
+
+    service: Running
+    fake: GcsServer
+    bucket: str
+    database: Path
+
+    def rows(self) -> str:
+        """Return everything that the database holds, as text."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            return "\n".join(
+                repr(row) for (name,) in tables for row in connection.execute(f'SELECT * FROM "{name}"')
+            )
+
+
+@asynccontextmanager
+async def over_a_bucket(folder: Path, **given: str) -> AsyncIterator[Place]:
+    fake, database = shared_gcs(), folder / "rows.db"
+    bucket = fake.new_bucket()
+    settings: dict[str, Any] = {
+        "gcs_bucket": bucket,
+        "gcs_service_account_json": fake.account,
+        "storage_emulator_host": fake.url,
+        "database_url": f"sqlite:///{database}",
+        **given,
+    }
+    async with running(**settings) as service:
+        yield Place(service, fake, bucket, database)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """A program for all; a test's user is its own."""
+    async with over_a_bucket(tmp_path_factory.mktemp("bucket")) as made:
+        yield made
+
+
+async def generated(place: Place, user: str) -> Wire:
+    """Generate a picture and return its item."""
+    api = place.service.user(user)
+    end = await api.end(await api.generate())
+    items: list[Wire] = end.data["result"]["items"]
+    return items[0]
+
+
+async def test_an_address_of_an_event_leads_to_the_bytes(place: Place) -> None:
+    """What `generation_complete` says is the service's own address; GET, HEAD and a range follow it."""
+    url = (await generated(place, "ann"))["url"]
+    assert url.startswith(f"{place.service.program.settings.base_url}/m/")
+    assert "ann" not in url
+    async with httpx2.AsyncClient(follow_redirects=True) as anyone:
+        whole = await anyone.get(url)
+        part = await anyone.get(url, headers={"Range": "bytes=1-3"})
+        head = await anyone.head(url)
+    assert whole.content.startswith(b"\x89PNG")
+    assert whole.url.host in place.fake.url
+    assert (part.status_code, part.content) == (206, b"PNG")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == "image/png"
+
+
+async def test_no_row_and_no_event_holds_a_signature(place: Place) -> None:
+    """Generation, a small and a big upload: all that is stored or streamed is free of signed URLs."""
+    api = place.service.user("ben")
+    async with api.events() as stream:
+        job = await api.generate()
+        await stream.until("generation_complete")
+        small = await api.upload(picture())
+        big = await api.init(filename="big.mp4", contentType="video/mp4", size=BIG)
+        await api.ask("POST", f"/jobs/{big['jobId']}/cancel")
+        await stream.until("job_cancelled")
+        heard = stream.raw.decode()
+    assert "X-Goog-Signature" in small["uploadURL"]
+    assert "upload_id" in big["uploadURL"]
+    kept = place.rows()
+    assert job in heard
+    assert job in kept
+    answers = json.dumps([await api.get("/media"), await api.get("/jobs")])
+    assert [secret for secret in SECRETS if secret in heard + kept + answers] == []
+
+
+async def test_a_deleted_object_is_gone_from_its_address(place: Place) -> None:
+    """After DELETE the address answers 404, and a file that ingest refused answers 410."""
+    item, api = await generated(place, "cleo"), place.service.user("cleo")
+    assert (await api.ask("DELETE", f"/media/{item['path']}")).status_code == 204
+    assert read_problem(await place.service.http.get(item["url"])) == (404, "object_not_found")
+    permission = await api.init(filename="a.png", contentType="image/png")
+    assert (await api.put(permission, b"\x89PNG\r\n\x1a\n" + b"no picture" * 9)).status_code == 200
+    done = read_object(await api.complete(permission))
+    assert (await api.end(permission["jobId"])).name == "upload_failed"
+    assert read_problem(await place.service.http.get(done["url"])) == (410, "object_gone")
+
+
+async def test_a_big_file_gets_a_session_for_the_page_that_asks(place: Place) -> None:
+    """`init` says how big a chunk is; the session answers that page; one plain PUT works as well."""
+    api, own = place.service.user("dan"), place.service.program.settings.base_url
+    body = {"filename": "big.png", "contentType": "image/png", "size": BIG}
+    asked = await api.ask("POST", "/media/upload/init", body, headers={"Origin": own})
+    permission = read_object(asked)
+    assert permission["resumable"]["chunkSize"] % (256 * 1024) == 0
+    content = picture() + b"\0" * BIG
+    put = await place.service.http.put(
+        permission["uploadURL"], content=content[:BIG], headers={**permission["headers"], "Origin": own}
+    )
+    assert put.status_code == 200
+    assert put.headers["access-control-allow-origin"] == own
+    assert (await api.complete(permission)).status_code == 200
+
+
+async def test_a_page_from_elsewhere_gets_no_session_of_its_own(place: Place) -> None:
+    """An origin that the settings do not name is not passed on to the bucket."""
+    api = place.service.user("eve")
+    body = {"filename": "big.png", "contentType": "image/png", "size": BIG}
+    asked = await api.ask("POST", "/media/upload/init", body, headers={"Origin": "https://evil.example"})
+    url = read_object(asked)["uploadURL"]
+    answer = await place.service.http.put(
+        url, headers={"Origin": "https://evil.example", "Content-Range": f"bytes */{BIG}"}
+    )
+    assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_small_file_says_nothing_of_chunks(place: Place) -> None:
+    """The answer of `init` for a plain PUT has the given fields and no other."""
+    permission = await place.service.user("fay").init(filename="a.png", contentType="image/png", size=1000)
+    assert permission.keys() == {"uploadURL", "objectPath", "jobId", "headers", "expiresAt"}
+
+
+async def test_a_public_base_is_the_address(tmp_path: Path) -> None:
+    """With `MEDIA_URLS=public` addresses are the base and the path, and `/m/` is not there."""
+    base = "https://cdn.example.com/pictures"
+    async with over_a_bucket(tmp_path, media_urls="public", media_public_base_url=base) as place:
+        item = await generated(place, "gil")
+        assert item["url"] == f"{base}/{item['path']}"
+        assert (await place.service.http.get("/m/" + "A" * 80)).status_code == 404
