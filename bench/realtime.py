@@ -38,8 +38,9 @@ from media_pipeline.redis_url import RedisUrl
 SECRET = "benchmark-secret-benchmark-secret"
 MARK = b"event: bench"
 STAMP = re.compile(rb'"at":(\d+)')
-NAMES = ("bare", "streaming", "sse-starlette", "fastapi", "ours")
+NAMES = ("bare", "streaming", "sse-starlette", "fastapi", "portable", "ours")
 THROUGH_REDIS = ("broadcaster", "ours")
+OURS = ("portable", "ours")
 USERS = 100
 RATE = 200
 
@@ -96,7 +97,7 @@ class Server:
         return float(found[1])
 
     def token(self, user: str) -> str:
-        return Tokens(SECRET).issue(UserId(user)) if self.name == "ours" else user
+        return Tokens(SECRET).issue(UserId(user)) if self.name in OURS else user
 
     async def publish(self, count: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -199,7 +200,7 @@ async def measure_redis(name: str, count: int, seconds: float) -> dict[str, floa
                 while sent < now * RATE:
                     user = f"user{sent % USERS}"
                     data = b'{"at":%d,"pad":"%b"}' % (time.perf_counter_ns(), b"x" * 170)
-                    if name == "ours":
+                    if name in OURS:
                         await bus.publish(
                             Message(UserId(user), JobId("j"), encode_frame("bench", data), f"{sent}")
                         )

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from media_pipeline.api.server_protocol import choose_protocol
 from media_pipeline.app import Program, create_service
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.realtime.bus import Message
@@ -165,6 +166,7 @@ APPS: dict[str, Callable[[], App]] = {
     "sse-starlette": sse_starlette,
     "fastapi": fastapi,
     "broadcaster": broadcaster,
+    "portable": ours,
     "ours": ours,
 }
 
@@ -178,7 +180,8 @@ async def main(name: str) -> None:
     app = APPS[name]()
     for start in starts:
         await start()
-    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", backlog=4096)
+    http = choose_protocol() if name == "ours" else "httptools"
+    config = uvicorn.Config(app, http=http, log_level="error", access_log=False, lifespan="off", backlog=4096)
     await uvicorn.Server(config).serve([listening])
 
 

@@ -1,8 +1,8 @@
 """The short way in for event streams: past the framework, whose layers a stream would keep for life.
 
-A plain `GET /events` with a valid token is opened here, on the server's own `send`. Everything else, and each
-stream that has to be refused, goes through the application, which gives the same answer as ever:
-this door changes what a stream costs, not what it is.
+A plain `GET /events` with a valid token is opened here: on the connection itself where the server gives it
+away, else on the server's own `send`. Everything else, and each stream that has to be refused, goes through
+the application, which gives the same answer as ever: this door changes what a stream costs, not what it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from media_pipeline.api.auth import Identity, Tokens
+from media_pipeline.api.detached import EXTENSION, Detachable
 from media_pipeline.api.routes.events import EventStream
 from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.hub import Hub, Snapshot, TooManyStreams
@@ -33,7 +34,10 @@ class StreamDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (stream := self._recognise(scope)) is not None:
             try:
-                await stream(scope, receive, send)
+                if (server := _detachable(scope)) is not None:
+                    await stream.detach(server)
+                else:
+                    await stream(scope, receive, send)
             except (TooManyStreams, BusError):
                 pass  # refused before a byte was sent: the application says so
             else:
@@ -58,3 +62,8 @@ class StreamDoor:
         if authorization[: len(_BEARER)].lower() != _BEARER:
             return None
         return self._tokens.verify(authorization[len(_BEARER) :].decode("latin-1"))
+
+
+def _detachable(scope: Scope) -> Detachable | None:
+    server: Detachable | None = scope.get("extensions", {}).get(EXTENSION)
+    return server if server is not None and server.may_detach() else None

@@ -73,7 +73,7 @@ class Feed:
     def _resume(self, missed: Sequence[Message]) -> None:
         if self._held is None and self._job_id is None:
             # At once, so that it is one write: a long absence is not a backlog.
-            self._connection.put(*missed)
+            self._connection.put_all(missed)
         else:
             for message in missed:
                 self.receive(message)

@@ -47,7 +47,7 @@ class TooManyStreams(MediaPipelineError):
 class Hub:
     """Open streams on a bus, and keep each within its bounds.
 
-    A reader may hold back `max_backlog_events` frames or `max_backlog_bytes`, and stand still for
+    A reader may hold back `max_backlog_events` frames or `max_backlog_bytes`, and take no byte for
     `stall_seconds`; then its stream is dropped and it comes back with its position.
     """
 
@@ -58,8 +58,8 @@ class Hub:
         clock: Clock,
         ping_seconds: float = 15.0,
         max_backlog_events: int = 256,
-        max_backlog_bytes: int = 256 * 1024,
-        stall_seconds: float = 30.0,
+        max_backlog_bytes: int = 128 * 1024,
+        stall_seconds: float = 20.0,
         retry_ms: int = 2000,
         max_streams_per_user: int = 10,
         max_streams: int = 10_000,
@@ -81,7 +81,7 @@ class Hub:
             hello=sse.comment("ok") + sse.retry(retry_ms),
             monotonic=clock.monotonic,
             wheel=self._wheel,
-            turn=Turn(),
+            turn=Turn(clock.monotonic),
             leave=self._forget,
         )
 

@@ -41,6 +41,9 @@ class AsgiPush:
         self._sending = asyncio.get_running_loop().create_task(self._finish(_Rest(awaited, steps)))
         return False
 
+    def waiting(self) -> int:
+        return 0  # a server does not say
+
     def end(self) -> None:
         self._decide(clean=True)
 

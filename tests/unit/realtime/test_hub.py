@@ -154,6 +154,19 @@ async def test_a_reader_who_stands_still_is_dropped(hub: Hub, clock: FakeClock) 
     assert hub.streams == 0
 
 
+async def test_a_reader_who_is_only_slow_is_kept(hub: Hub, clock: FakeClock) -> None:
+    """As long as bytes are taken, however few, the stall time begins anew; then it is over."""
+    outlet = FakeOutlet(slow=True)
+    outlet.left = 3
+    hub.connect(outlet, user_id=ANN).start()
+    for _ in range(3):
+        await elapse(clock, 20)
+        outlet.left -= 1
+    assert outlet.fate == "open"
+    await elapse(clock, 62)
+    assert outlet.fate == "aborted"
+
+
 async def test_a_reader_who_went_on_is_kept(hub: Hub, clock: FakeClock) -> None:
     """Taking bytes again ends the stall."""
     outlet, connection = await follow(hub, slow=True)
