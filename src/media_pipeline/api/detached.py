@@ -71,7 +71,10 @@ class Detached(asyncio.Protocol):
 
     def write(self, data: bytes) -> bool:
         if self._chunked:
-            data = self._frame(data)
+            framed = Detached._framed
+            if framed[0] is not data:
+                framed = Detached._framed = (data, b"%x\r\n%b\r\n" % (len(data), data))
+            data = framed[1]
         if self._head:
             data, self._head = self._head + data, b""
         self._transport.write(data)
@@ -112,12 +115,6 @@ class Detached(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
         self._siblings.discard(self)
         self.connection.close()
-
-    def _frame(self, data: bytes) -> bytes:
-        framed = Detached._framed
-        if framed[0] is not data:
-            framed = Detached._framed = (data, b"%x\r\n%b\r\n" % (len(data), data))
-        return framed[1]
 
 
 def _bound(transport: asyncio.Transport) -> None:

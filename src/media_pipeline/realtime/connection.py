@@ -14,10 +14,12 @@ from typing import Final, Protocol
 from media_pipeline.ids import UserId
 from media_pipeline.realtime import sse
 from media_pipeline.realtime.backlog import Backlog
-from media_pipeline.realtime.bus import Message, Subscription
+from media_pipeline.realtime.bus import Message, Opening, Position, Subscription
 from media_pipeline.realtime.wheel import Wheel
 
 PING: Final = sse.comment()
+READY: Final = sse.encode_frame("ready", b"{}")
+RESET: Final = sse.encode_frame("reset", b'{"reason":"history"}')
 
 
 class Outlet(Protocol):
@@ -75,7 +77,7 @@ class House:
 
 
 class Connection:
-    """One reader's stream; corked when made, until `start`.
+    """One reader's stream, and what it is on the bus: a `Receiver`. Corked when made, until `start`.
 
     Whoever made the outlet calls `resume` when it takes bytes again and `close` when the reader is
     gone. `expires` is a monotonic time.
@@ -124,7 +126,14 @@ class Connection:
         else:
             self._subscription = subscription
 
-    def put(self, message: Message) -> None:
+    def open(self, opening: Opening, position: Position, missed: Sequence[Message]) -> None:
+        """Say how the stream begins, or goes on after a loss."""
+        if opening is Opening.RESUMED:
+            self.replay(missed)
+        else:
+            self.say(sse.with_id(READY if opening is Opening.READY else RESET, str(position)))
+
+    def receive(self, message: Message) -> None:
         """Write a message at the end of this loop turn; it may conflate what waits."""
         if self._idle:
             self._idle = False
@@ -134,8 +143,8 @@ class Connection:
             self._gather().put(message)
             self._bound()
 
-    def put_all(self, messages: Sequence[Message]) -> None:
-        """Write what was missed, which is no backlog however much it is."""
+    def replay(self, messages: Sequence[Message]) -> None:
+        """Write what was missed in one piece: however much it is, it is no backlog."""
         if not self.closed:
             backlog = self._gather()
             for message in messages:
@@ -161,9 +170,14 @@ class Connection:
 
     def flush(self, now: float) -> None:
         """Write what waits, in one piece, if the outlet takes it."""
-        if self._stalled is None and not (self._corked or self._idle or self.closed):
-            if data := self._take():
-                self._write(data, now)
+        if (lone := self._lone) is not None:
+            # Most turns: one frame for an idle reader, and the very object that all others get.
+            self._lone = None
+            self._write(lone.frame, now)
+        elif self._stalled is None and not (self._corked or self._idle or self.closed):
+            backlog, self._backlog = self._backlog, None
+            if backlog:
+                self._write(backlog.take(), now)
             else:
                 self._idle = True
 
@@ -217,12 +231,6 @@ class Connection:
             self._write(PING, now)
         else:
             self._written = now
-
-    def _take(self) -> bytes:
-        backlog, self._backlog = self._backlog, None
-        lone, self._lone = self._lone, None
-        # One frame for one reader is the shared object itself, not a copy.
-        return lone.frame if lone is not None else b"" if backlog is None else backlog.take()
 
     def _write(self, data: bytes, now: float) -> None:
         self._written = now

@@ -106,8 +106,7 @@ class Hub:
 
     async def begin(self, connection: Connection, *, since: str | None = None) -> None:
         """Send `ready`, what was missed `since`, or `reset`; then whatever comes."""
-        feed = Feed(connection)
-        connection.attach(await self._bus.subscribe(connection.user_id, feed, since=since))
+        connection.attach(await self._bus.subscribe(connection.user_id, connection, since=since))
 
     async def begin_job(
         self, connection: Connection, job_id: JobId, *, snapshot: Snapshot, since: str | None = None

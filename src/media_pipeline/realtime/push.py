@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
-from typing import Final
+from typing import ClassVar, Final
 
 AsgiMessage = MutableMapping[str, object]
 Send = Callable[[AsgiMessage], Awaitable[None]]
@@ -23,6 +23,9 @@ class AsgiPush:
 
     __slots__ = ("_send", "_sending", "over", "resumed")
 
+    _message: ClassVar[AsgiMessage] = {"body": b""}
+    """The last message: a frame goes to many readers, what servers only read is made once."""
+
     def __init__(self, send: Send) -> None:
         self._send = send
         self._sending: asyncio.Task[None] | None = None
@@ -30,7 +33,10 @@ class AsgiPush:
         self.resumed: Callable[[], None] = _nothing
 
     def write(self, data: bytes) -> bool:
-        steps = self._send(_body(data, more=True)).__await__()
+        message = AsgiPush._message
+        if message["body"] is not data:
+            message = AsgiPush._message = _body(data, more=True)
+        steps = self._send(message).__await__()
         try:
             awaited = next(steps)
         except StopIteration:
