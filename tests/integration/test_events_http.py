@@ -104,7 +104,7 @@ class Service:
 async def serving(way: str, **options: Any) -> AsyncIterator[Service]:
     """Serve on a free port; `portable` goes through the framework, `detached` through the door."""
     bus, tokens, app = MemoryBus(clock=SystemClock()), Names("s" * 32), FastAPI()
-    hub = WatchedHub(bus, **options)
+    hub = WatchedHub(bus, **{"retry_spread": 0, **options})
     install_problems(app)
     listener = socket.create_server(("127.0.0.1", 0))
     jobs: dict[tuple[UserId, JobId], Sequence[Event]] = {}

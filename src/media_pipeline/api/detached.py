@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from typing import ClassVar, Final, Protocol
 
 from media_pipeline.realtime.connection import Connection
@@ -20,6 +21,7 @@ UNACKNOWLEDGED_MS: Final = 30_000
 LAST_CHUNK_SECONDS: Final = 1.0
 """How long a reader that stands still may hold up the end of its own stream."""
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class Detachable(Protocol):
@@ -89,9 +91,11 @@ class Detached(asyncio.Protocol):
             self._transport.write(last)
         self._transport.close()
         if self._transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(LAST_CHUNK_SECONDS, self._transport.abort)
+            asyncio.get_running_loop().call_later(LAST_CHUNK_SECONDS, self._give_up)
 
     def abort(self) -> None:
+        # A reset: otherwise the kernel goes on offering what it holds to a reader that takes nothing.
+        _link(self._transport).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
     def shutdown(self) -> None:
@@ -116,9 +120,18 @@ class Detached(asyncio.Protocol):
         self._siblings.discard(self)
         self.connection.close()
 
+    def _give_up(self) -> None:
+        if self in self._siblings:
+            self.abort()
+
 
 def _bound(transport: asyncio.Transport) -> None:
-    link = transport.get_extra_info("socket")
+    link = _link(transport)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     if link.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+
+
+def _link(transport: asyncio.Transport) -> socket.socket:
+    link: socket.socket = transport.get_extra_info("socket")
+    return link

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ class FakeSocket:
     family = socket.AF_INET
 
     def __init__(self) -> None:
-        self.options: dict[tuple[int, int], int] = {}
+        self.options: dict[tuple[int, int], int | bytes] = {}
 
-    def setsockopt(self, level: int, name: int, value: int) -> None:
+    def setsockopt(self, level: int, name: int, value: int | bytes) -> None:
         self.options[level, name] = value
 
 
@@ -152,6 +153,15 @@ async def test_an_end_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) ->
     async with asyncio.timeout(5):
         assert [await transport.fate.get(), await transport.fate.get()] == ["closed", "aborted"]
     assert other.fate.qsize() == 1
+
+
+async def test_an_abort_leaves_nothing_in_the_kernel(stream: Detached) -> None:
+    """What a stopped reader has not taken is thrown away with a reset, not offered for minutes more."""
+    transport = stream._transport
+    assert isinstance(transport, FakeTransport)
+    stream.abort()
+    assert transport.socket.options[socket.SOL_SOCKET, socket.SO_LINGER] == struct.pack("ii", 1, 0)
+    assert transport.fate.get_nowait() == "aborted"
 
 
 async def test_what_becomes_of_the_connection_is_told(stream: Detached) -> None:

@@ -7,6 +7,7 @@ from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.connection import Connection
 from media_pipeline.realtime.hub import Hub, TooManyStreams
 from media_pipeline.realtime.memory import MemoryBus
+from media_pipeline.realtime.sse import Decoder
 from tests.clocks import FakeClock
 
 from .doubles import ANN, BOB, FakeOutlet, elapse, progress, settle, state
@@ -28,6 +29,20 @@ async def test_first_bytes_go_at_once(hub: Hub) -> None:
     outlet = FakeOutlet()
     hub.connect(outlet, user_id=ANN).start()
     assert outlet.writes == [HELLO]
+
+
+async def test_those_who_come_back_are_spread(bus: MemoryBus, clock: FakeClock) -> None:
+    """Readers are told different waits, from half of the usual one to one and a half."""
+    hub, waits = Hub(bus, clock=clock, retry_ms=2000, max_streams_per_user=200), []
+    for _ in range(200):
+        outlet, decoder = FakeOutlet(), Decoder()
+        hub.connect(outlet, user_id=ANN).start()
+        decoder.feed(b"".join(outlet.writes))
+        waits.append(decoder.retry_ms or 0)
+    assert len(set(waits)) > 8
+    assert 1000 <= min(waits) < 1300
+    assert 2700 < max(waits) <= 3000
+    await hub.aclose()
 
 
 async def test_a_new_stream_begins_with_ready(hub: Hub, bus: MemoryBus) -> None:
