@@ -7,7 +7,6 @@ Each streams to whoever asks `GET /events` with `Authorization: Bearer USER`, se
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import secrets
 import socket
@@ -208,16 +207,11 @@ def _litestar(backend: Any) -> App:
     return app
 
 
-async def _freeze() -> None:
-    gc.collect()
-    gc.freeze()
-
-
 def ours() -> App:
     program = Program(read_settings(media_streams_per_user=10_000), providers=[])
     service = create_service(program)
     starts.append(program.start)
-    starts.append(_freeze)
+    # starts.append(_freeze)
 
     async def publish(request: Request) -> Response:
         for _ in range(int(request.query_params["n"])):

@@ -281,7 +281,8 @@ def create_app(program: Program) -> FastAPI:
 def create_service(program: Program) -> ASGIApp:
     """Build what a server serves: the HTTP surface, and before it the door for event streams."""
     snapshot = partial(read_history, program.queue, program.announcer)
-    return StreamDoor(create_app(program), program.hub, program.tokens, snapshot=snapshot)
+    place = program.settings.media_events_token
+    return StreamDoor(create_app(program), program.hub, program.tokens, snapshot=snapshot, place=place)
 
 
 def _routers(program: Program) -> list[APIRouter]:

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
     media_stall_seconds: Seconds = Field(20, gt=0, description="how long a stream's reader may take no byte")
     media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
+    media_events_token: Literal["header", "query", "cookie"] = Field(
+        "header", description="where else an event stream's token may stand; see below"
+    )
     media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 

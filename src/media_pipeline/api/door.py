@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from media_pipeline.api.auth import Identity, Tokens
 from media_pipeline.api.detached import EXTENSION, Detachable
 from media_pipeline.api.routes.events import EventStream
+from media_pipeline.api.stream_token import TokenPlace, move_token
 from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.hub import Hub, Snapshot, TooManyStreams
 
@@ -25,13 +26,26 @@ _BEARER: Final = b"bearer "
 class StreamDoor:
     """An ASGI application before `app`."""
 
-    def __init__(self, app: ASGIApp, hub: Hub, tokens: Tokens, *, snapshot: Snapshot) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hub: Hub,
+        tokens: Tokens,
+        *,
+        snapshot: Snapshot,
+        place: TokenPlace = "header",
+    ) -> None:
         self._app = app
         self._hub = hub
         self._tokens = tokens
         self._snapshot = snapshot
+        self._place: TokenPlace = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _asks_for_stream(scope):
+            await self._app(scope, receive, send)
+            return
+        scope = move_token(scope, self._place)
         if (stream := self._recognise(scope)) is not None:
             try:
                 if (server := _detachable(scope)) is not None:
@@ -45,8 +59,6 @@ class StreamDoor:
         await self._app(scope, receive, send)
 
     def _recognise(self, scope: Scope) -> EventStream | None:
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "GET":
-            return None
         headers: dict[bytes, bytes] = dict(scope["headers"])
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         # Another origin needs the headers of CORS, one job a look into the queue.
@@ -62,6 +74,10 @@ class StreamDoor:
         if authorization[: len(_BEARER)].lower() != _BEARER:
             return None
         return self._tokens.verify(authorization[len(_BEARER) :].decode("latin-1"))
+
+
+def _asks_for_stream(scope: Scope) -> bool:
+    return (scope["type"], scope.get("path"), scope.get("method")) == ("http", PATH, "GET")
 
 
 def _detachable(scope: Scope) -> Detachable | None:

@@ -12,7 +12,7 @@ from tests.clocks import FakeClock
 
 from .doubles import ANN, BOB, FakeOutlet, elapse, progress, settle, state
 
-HELLO = b": ok\n\nretry: 2000\n\n"
+HELLO = b": ok\nretry: 2000\n"
 
 
 async def follow(hub: Hub, *, slow: bool = False, since: str | None = None) -> tuple[FakeOutlet, Connection]:
@@ -197,13 +197,13 @@ async def test_silence_is_broken_by_pings(hub: Hub, bus: MemoryBus, clock: FakeC
     idle, _ = await follow(hub)
     slow, _ = await follow(hub, slow=True)
     await elapse(clock, 16)
-    assert idle.writes[2:] == [b":\n\n"]
+    assert idle.writes[2:] == [b":\n"]
     await elapse(clock, 10)
     await bus.publish(progress(1))
     await elapse(clock, 10)
-    assert idle.writes[2:] == [b":\n\n", progress(1).frame]
+    assert idle.writes[2:] == [b":\n", progress(1).frame]
     await elapse(clock, 10)
-    assert idle.writes[-1] == b":\n\n"
+    assert idle.writes[-1] == b":\n"
     assert slow.writes == [HELLO]
 
 
