@@ -211,7 +211,6 @@ def ours() -> App:
     program = Program(read_settings(media_streams_per_user=10_000), providers=[])
     service = create_service(program)
     starts.append(program.start)
-    # starts.append(_freeze)
 
     async def publish(request: Request) -> Response:
         for _ in range(int(request.query_params["n"])):
