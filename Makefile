@@ -43,8 +43,8 @@ journey: .venv/ready $(STUDIO) ## Walk through the studio in a real browser
 test-python: .venv/ready $(STUDIO) ## The Python tests
 	@pytest
 
-test-long: .venv/ready $(STUDIO) ## The tests at full figures
-	@pytest -m "long or not long" --timeout 1800
+test-long: .venv/ready $(STUDIO) ## Only the full figures; LONG=tests/... or LONG="-k kills" picks some
+	@pytest -m long --timeout 1800 -rP $(LONG)
 
 bench: .venv/ready ## The benchmarks, each beside its floor in the same run
 	@$(UV) sync --locked --quiet --group bench

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from media_pipeline.app import Program, open_database
+from media_pipeline.engines import open_database
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.program import Program
 from media_pipeline.realtime.redis_connect import CONNECT_SECONDS
 from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings

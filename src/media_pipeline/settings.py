@@ -21,6 +21,7 @@ OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT"})
 """Variables with our prefix that are no settings."""
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^?#\s]*)?")
+DURABLE_STORES: Final = ("gcs_bucket", "s3_bucket", "storage_dir")
 SERVERS: Final = ("postgresql://", "cockroachdb://")
 
 
@@ -73,6 +74,9 @@ class Settings(BaseSettings):
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
+    media_user_jobs: int | None = Field(
+        None, ge=1, description="jobs of a kind that one user has in play at most; unset: MEDIA_CONCURRENCY"
+    )
     media_lease_seconds: Seconds = Field(30, ge=1, description="how long a silent worker keeps its jobs")
     media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")
     media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")
@@ -117,9 +121,7 @@ class Settings(BaseSettings):
         return self
 
     def _one_store(self) -> str | None:
-        named = [
-            name for name in ("gcs_bucket", "s3_bucket", "storage_dir") if getattr(self, name) is not None
-        ]
+        named = [name for name in DURABLE_STORES if getattr(self, name) is not None]
         return None if len(named) < 2 else f"{' and '.join(map(str.upper, named))} name more than one store"  # noqa: PLR2004
 
     def _built_engines(self) -> str | None:
@@ -140,9 +142,14 @@ class Settings(BaseSettings):
         return None
 
     def _database_fits(self) -> str | None:
-        if self.storage_dir is not None and self.database_path is None and self.database_server is None:
-            return "DATABASE_URL is in memory while STORAGE_DIR is durable; the library would vanish"
+        if self.durable_store and self.database_path is None and self.database_server is None:
+            return "DATABASE_URL is in memory while the store is durable; the library would vanish"
         return None
+
+    @property
+    def durable_store(self) -> str | None:
+        """The setting that names where objects outlive the program; None for the in-memory store."""
+        return next((name for name in DURABLE_STORES if getattr(self, name) is not None), None)
 
     @property
     def redis(self) -> RedisUrl | None:
@@ -157,7 +164,7 @@ class Settings(BaseSettings):
     @property
     def forgets_objects(self) -> bool:
         """Whether rows of the library outlive the objects they name."""
-        return self.storage_dir is None and self.database_path is not None
+        return self.durable_store is None and self.database_path is not None
 
     @property
     def base_url(self) -> str:
@@ -192,6 +199,23 @@ def read_settings(**given: object) -> Settings:
         name = ".".join(str(part) for part in first["loc"]).upper()
         message = str(first["msg"]).removeprefix("Value error, ")
         raise SettingsError(f"{name}: {message}" if name else message) from None
+
+
+def read_shared_settings(**given: object) -> Settings:
+    """Read the settings of a process that has others beside it; `SettingsError` names what they lack."""
+    settings = read_settings(**given)
+    lacking = [
+        name
+        for name, value in (
+            ("DATABASE_URL=cockroachdb://… or postgresql://…", settings.database_server),
+            ("REDIS_URL", settings.redis_url),
+            ("GCS_BUCKET, S3_BUCKET or STORAGE_DIR", settings.durable_store),
+        )
+        if value is None
+    ]
+    if lacking:
+        raise SettingsError(f"processes that serve and work apart also need {' and '.join(lacking)}")
+    return settings
 
 
 def _reachable(host: str) -> str:

@@ -70,6 +70,11 @@ class JobAnnouncer:
         await self._tidy(job)
         await self._queue.settle(job.id)
 
+    async def lost(self, job: Job) -> None:
+        now = await self._queue.get(job.id)
+        if now.ended:  # else whoever ends it tidies
+            await self._tidy(now)
+
     async def history(self, job: Job) -> list[Event]:
         """Return the events of a job's states so far, as its record tells them."""
         events = [_beginning(job)]
