@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 AsgiMessage = MutableMapping[str, object]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 
+_SENT: Final = object()
 LAST_CHUNK_SECONDS: Final = 1.0
 """How long a reader that stands still may hold up the end of its own stream."""
 
@@ -38,11 +39,11 @@ class AsgiPush:
             message = AsgiPush._message = _body(data, more=True)
         steps = self._send(message).__await__()
         try:
-            awaited = next(steps)
-        except StopIteration:
-            return True
+            awaited = next(steps, _SENT)
         except Exception:  # noqa: BLE001 - whatever a server raises (OSError: gone), it ends this stream alone
             self.abort()
+            return True
+        if awaited is _SENT:
             return True
         self._sending = asyncio.get_running_loop().create_task(self._finish(_Rest(awaited, steps)))
         return False
