@@ -148,7 +148,7 @@ def pubsub() -> App:
     from redis.asyncio import Redis  # noqa: PLC0415 - a peer's own
     from sse_starlette.sse import EventSourceResponse, ServerSentEvent  # noqa: PLC0415 - a peer's own
 
-    redis = Redis.from_url(os.environ["REDIS_URL"])
+    redis = Redis.from_url(os.environ["REDIS_URL"], max_connections=100_000)
 
     async def body(user: str) -> AsyncIterator[ServerSentEvent]:
         async with redis.pubsub() as heard:
