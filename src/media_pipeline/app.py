@@ -74,7 +74,9 @@ def create_service(program: Program) -> ASGIApp:
     """Build what a server serves: the HTTP surface, and before it the door for event streams."""
     tokens = build_tokens(program.settings, clock=program.clock)
     snapshot = partial(read_history, program.queue, program.announcer)
-    return StreamDoor(create_app(program, tokens=tokens), program.hub, tokens, snapshot=snapshot)
+    place = program.settings.media_events_token
+    app = create_app(program, tokens=tokens)
+    return StreamDoor(app, program.hub, tokens, snapshot=snapshot, place=place)
 
 
 def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:

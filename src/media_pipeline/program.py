@@ -87,6 +87,7 @@ class Program:
             self.bus,
             clock=self.clock,
             ping_seconds=settings.media_ping_seconds,
+            stall_seconds=settings.media_stall_seconds,
             max_streams_per_user=settings.media_streams_per_user,
         )
         self.publisher = Publisher(self.bus)

@@ -113,7 +113,11 @@ class Settings(BaseSettings):
     media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")
     media_job_seconds: Seconds = Field(1800, gt=0, description="how long one run of a job may take")
     media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
+    media_stall_seconds: Seconds = Field(20, gt=0, description="how long a stream's reader may take no byte")
     media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
+    media_events_token: Literal["header", "query", "cookie"] = Field(
+        "header", description="where else an event stream's token may stand; see below"
+    )
     media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")
     media_sweep_seconds: Seconds = Field(
         6 * HOUR, gt=0, description="how often rows and objects are made to agree"
