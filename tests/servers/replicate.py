@@ -243,7 +243,19 @@ class ReplicateServer(ProviderServer):
     def _keep(self, request: Request) -> Answer:
         if b'name="content"' not in request.body:
             return problem(400, "Bad request", "Missing content")
-        return as_json({"id": "f1", "urls": {"get": f"{self.url}/v1/files/f1"}}, 201)
+        kept = {
+            "id": "f1",
+            "name": "input",
+            "content_type": "image/png",
+            "size": len(request.body),
+            "etag": "e1",
+            "checksums": {"sha256": hashlib.sha256(request.body).hexdigest()},
+            "metadata": {},
+            "created_at": "2026-11-22T10:00:00.000Z",
+            "expires_at": "2026-11-23T10:00:00.000Z",
+            "urls": {"get": f"{self.url}/v1/files/f1"},
+        }
+        return as_json(kept, 201)
 
 
 def _wrong(wanted: Mapping[str, Any]) -> str | None:

@@ -19,14 +19,20 @@ MODEL = "black-forest-labs/flux-schnell"
 INPUT = {"prompt": "a lighthouse", "num_outputs": 2, "output_format": "png"}
 
 
+OPEN: list[Client] = []
+
+
 @pytest.fixture
 def server() -> Iterator[ReplicateServer]:
     with Shelf.served() as shelf, ReplicateServer.served(shelf) as fake:
         yield fake
+        while OPEN:
+            OPEN.pop()._client.close()
 
 
 def client(server: ReplicateServer, *, token: str | None = None) -> Client:
-    return Client(api_token=token or server.key, base_url=server.url)
+    OPEN.append(Client(api_token=token or server.key, base_url=server.url))
+    return OPEN[-1]
 
 
 def begun(server: ReplicateServer, **changes: object) -> Prediction:
