@@ -12,6 +12,7 @@ from media_pipeline.clock import Clock
 from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
+from media_pipeline.generation.providers.fal import FalProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
 from media_pipeline.settings import Settings, SettingsError
@@ -39,6 +40,14 @@ ROWS: Final[Sequence[Row]] = (
         key="replicate_api_token",
         address="replicate_base_url",
         build=lambda access, _: ReplicateProvider(access),
+        calls_back=True,
+    ),
+    Row(
+        name=FalProvider.name,
+        switch="fal_key",
+        key="fal_key",
+        address="fal_base_url",
+        build=lambda access, _: FalProvider(access),
         calls_back=True,
     ),
 )

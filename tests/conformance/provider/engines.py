@@ -18,8 +18,10 @@ import httpx2
 from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import InputMedia, MediaProvider, Output
 from media_pipeline.generation.providers.access import Access
+from media_pipeline.generation.providers.fal import FalProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
+from tests.servers.fal import FalServer
 from tests.servers.media import Shelf, still
 from tests.servers.provider import ProviderServer
 from tests.servers.replicate import ReplicateServer
@@ -113,6 +115,7 @@ def remote(
 
 
 REMOTE: Mapping[str, Engine] = {
+    "fal": remote("fal", FalServer, FalProvider),
     "replicate": remote("replicate", ReplicateServer, ReplicateProvider),
 }
 ENGINES: Mapping[str, Engine] = {"procedural": procedural, **REMOTE}
