@@ -1,8 +1,8 @@
 """fal: requests in its queue, polled, cancelled and fetched over HTTP.
 
 Shapes from fal.ai/docs (queue, webhooks, errors) and its Python client 1.0.3; never run against the real
-service here. fal names the addresses of a request itself; they are kept as paths, so that the key only ever goes
-to the configured address. Progress is the last bar that a model logs; many log none.
+service here. fal names the addresses of a request itself; they are kept as paths, so that the key only ever
+goes to the configured address. Progress is the last bar that a model logs; many log none.
 """
 
 from __future__ import annotations
