@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from media_pipeline.clock import Clock
 from media_pipeline.generation.catalogue import Catalogue
+from media_pipeline.generation.origins import Origin, origin
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
 from media_pipeline.generation.providers.fal import FalProvider
@@ -78,6 +79,12 @@ def build_providers(
         )
         for name in dict.fromkeys(names)
     ]
+
+
+def own_origins(settings: Settings, rows: Sequence[Row] = ROWS) -> frozenset[Origin]:
+    """Return where results may lie even if it is private: at the providers, and where the operator says."""
+    addresses = [getattr(settings, row.address) for row in rows if getattr(settings, row.switch)]
+    return frozenset(origin(url) for url in [*addresses, *settings.media_result_origins] if url)
 
 
 def _why_off(name: str, rows: Sequence[Row]) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import functools
 import math
+import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ import httpx2
 import msgspec
 
 from media_pipeline.clock import Clock
+from media_pipeline.generation.origins import origin
 from media_pipeline.generation.provider import ErrorCode, ProviderError
 from media_pipeline.jsonvalue import Json
 
@@ -199,20 +202,20 @@ class Wire:
         await self._writing.aclose()
 
 
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Return the one context of this process: reading the certificates takes a tenth of a second."""
+    return httpx2.create_ssl_context()
+
+
 def _client(transport: httpx2.AsyncBaseTransport | None, *, idle: int) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         transport=transport,
+        verify=_tls(),
         timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=idle),
         headers={"User-Agent": "media-pipeline"},
     )
-
-
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port; `httpx2.InvalidURL` for what is none."""
-    parsed = httpx2.URL(url)
-    port = parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
-    return parsed.scheme, parsed.host, port
 
 
 def read_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
