@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     media_providers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="which providers serve, the first to try first; unset: all that are switched on"
     )
+    media_provider_jobs: int = Field(
+        50, ge=1, le=10_000, description="jobs that run at once at one provider, over all workers"
+    )
     media_max_result_bytes: int = Field(
         GIB // 2, gt=0, description="bytes of one result that a provider made, at most"
     )
