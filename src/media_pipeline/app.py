@@ -68,6 +68,8 @@ from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
 
 _log = structlog.get_logger(__name__)
+WITHDRAWAL = 30.0
+"""Seconds that a handler has beyond a job's deadline to stop what it began elsewhere."""
 STUDIO_FOLDERS = (
     Path(__file__).parent / "studio",
     Path(__file__).parents[2] / "web" / "apps" / "studio" / "dist",
@@ -135,7 +137,7 @@ class Program:
                 lease=settings.media_lease_seconds,
                 poll=settings.media_poll_seconds,
                 grace=settings.media_grace_seconds,
-                deadline=settings.media_job_seconds,
+                deadline=settings.media_job_seconds + WITHDRAWAL,
             ),
             clock=self.clock,
         )
@@ -257,8 +259,15 @@ class Program:
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {
-            "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
-            "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
+            f"generate.{handler.kind}": handler(
+                self.manager,
+                self.store,
+                self.publisher,
+                clock=self.clock,
+                deadline=self.settings.media_job_seconds,
+            )
+            for handler in (ImageHandler, VideoHandler)
+        } | {
             "upload": self.uploads.ingest,
         }
 

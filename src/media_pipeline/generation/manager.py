@@ -7,6 +7,7 @@ guarantee: that a provider charges once for one call, or that a failure it repor
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -25,6 +26,7 @@ from media_pipeline.generation.fitting import resolve_size
 from media_pipeline.generation.fleet import Fleet, NoFleet
 from media_pipeline.generation.offers import Offer, named
 from media_pipeline.generation.provider import (
+    CancelOutcome,
     ErrorCode,
     GenerationRequest,
     Handle,
@@ -52,6 +54,7 @@ BACK_OFF_MAX: Final = 30.0
 PATIENCE: Final = 120.0
 """A provider that asks for a longer wait than this many seconds is left for the next one."""
 
+CANCEL_SECONDS: Final = 8.0
 GONE_SECONDS: Final = 3600.0
 """For so long a model that its provider calls gone is not asked for again, by this process."""
 HEALS: Final = 8
@@ -174,6 +177,18 @@ class MediaGenerationManager:
             else:
                 raise error
             number, commitment = number + 1, Commitment()
+
+    async def cancel(self, taken: ResumePoint) -> CancelOutcome | None:
+        """Ask a provider to stop a job it has taken; None where nobody knows what came of it."""
+        provider = next((each for each in self._providers if each.name == taken.provider), None)
+        if provider is None or taken.handle is None:
+            return None
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                return await provider.cancel(taken.handle)
+        except (ProviderError, TimeoutError) as error:
+            _log.warning("provider.not_cancelled", provider=taken.provider, error=str(error))
+            return None
 
     async def _attempt(
         self,
