@@ -48,7 +48,7 @@ from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
-from media_pipeline.providers import build_downloads, build_fleet, build_knocks, build_providers
+from media_pipeline.providers import build_downloads, build_fleet, build_knocks, build_providers, build_signer
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
@@ -125,6 +125,7 @@ class Program:
                 knocks=self.knocks,
             )
         self.providers = providers
+        self.signer = build_signer(settings)
         self.fleet = build_fleet(settings, self.providers, database=self.database, clock=self.clock)
         self.downloads = build_downloads(settings, clock=self.clock)
         self.manager = MediaGenerationManager(
@@ -261,6 +262,7 @@ class Program:
                 self.publisher,
                 clock=self.clock,
                 deadline=self.settings.media_job_seconds,
+                signer=self.signer,
             )
             for handler in (ImageHandler, VideoHandler)
         } | {

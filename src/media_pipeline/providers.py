@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from media_pipeline.clock import Clock
 from media_pipeline.db.database import Database
 from media_pipeline.generation.catalogue import Catalogue
+from media_pipeline.generation.credentials import CredentialSigner
 from media_pipeline.generation.downloads import Downloads
 from media_pipeline.generation.fleet import DatabaseFleet
 from media_pipeline.generation.knocks import Knocks
@@ -120,6 +121,12 @@ def build_downloads(settings: Settings, *, clock: Clock) -> Downloads:
         seconds=settings.media_result_seconds,
         clock=clock,
     )
+
+
+def build_signer(settings: Settings) -> CredentialSigner | None:
+    """Build what signs results, where a certificate is configured; `CannotSign` where it cannot."""
+    certificate, key = settings.media_c2pa_certificate, settings.media_c2pa_key
+    return CredentialSigner(certificate=certificate, key=key) if certificate and key else None
 
 
 def build_knocks(line: RedisLine | None) -> Knocks:

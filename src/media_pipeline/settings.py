@@ -122,6 +122,10 @@ class Settings(BaseSettings):
     media_result_origins: Annotated[tuple[str, ...], NoDecode, AfterValidator(_are_origins)] = Field(
         (), description="origins of results that may be private or plain http, comma-separated"
     )
+    media_c2pa_certificate: Path | None = Field(
+        None, description="certificates (PEM) that sign results with content credentials (extra `c2pa`)"
+    )
+    media_c2pa_key: Path | None = Field(None, description="the private key (PEM) of the first of them")
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_concurrency: int = Field(4, ge=1, le=1000, description="jobs that run at once in a worker")
@@ -159,7 +163,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        for check in (self._one_store, self._built_engines, self._safe_host, self._database_fits):
+        for check in (
+            self._one_store,
+            self._built_engines,
+            self._safe_host,
+            self._database_fits,
+            self._can_sign,
+        ):
             if problem := check():
                 raise ValueError(problem)
         return self
@@ -185,6 +195,11 @@ class Settings(BaseSettings):
             return f"HOST={self.host} is reachable from outside and needs AUTH_JWT_SECRET"
         if not self.on_loopback:
             return f"PUBLIC_URL={self.public_url} is reachable from outside and needs AUTH_JWT_SECRET"
+        return None
+
+    def _can_sign(self) -> str | None:
+        if (self.media_c2pa_certificate is None) != (self.media_c2pa_key is None):
+            return "MEDIA_C2PA_CERTIFICATE and MEDIA_C2PA_KEY go together"
         return None
 
     def _database_fits(self) -> str | None:

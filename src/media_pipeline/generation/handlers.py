@@ -13,6 +13,7 @@ from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.generation.attempts import AttemptLog
+from media_pipeline.generation.credentials import CredentialSigner
 from media_pipeline.generation.manager import AttemptEnded, AttemptStarted, MediaGenerationManager
 from media_pipeline.generation.persist import Keeper
 from media_pipeline.generation.progress import ProgressReporter, Publisher
@@ -50,6 +51,7 @@ class GenerationHandler:
     """Run generation jobs of one kind. Without a store, results pass through unpersisted.
 
     A job that has not ended `deadline` seconds after its first start is stopped, at its provider too.
+    `signer` gives results content credentials of ours.
     """
 
     kind: ClassVar[MediaKind]
@@ -63,6 +65,7 @@ class GenerationHandler:
         *,
         clock: Clock | None = None,
         deadline: float | None = None,
+        signer: CredentialSigner | None = None,
     ) -> None:
         self._manager = manager
         self._store = store
@@ -70,6 +73,7 @@ class GenerationHandler:
         self._log = logger or structlog.get_logger(__name__)
         self._clock = clock or SystemClock()
         self._deadline = deadline
+        self._signer = signer
 
     async def __call__(self, run: Run) -> Outcome:
         """Do one run of a job; `JobFailed` says why there is no result."""
@@ -108,7 +112,9 @@ class GenerationHandler:
             await attempts.note_cancel(await self._manager.cancel(taken) or "unknown")
 
     async def _generate(self, request: GenerationRequest, attempts: AttemptLog) -> Outcome:
-        keeper = await Keeper.open(self._store, request, clock=self._clock) if self._store else None
+        keeper = None
+        if self._store is not None:
+            keeper = await Keeper.open(self._store, request, clock=self._clock, signer=self._signer)
         results = Results(request, keeper)
         reporter = ProgressReporter(self._publisher, request, clock=self._clock)
         events = self._manager.run(request, resume=attempts.resume_point(), first_number=attempts.next_number)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from media_pipeline.clock import Clock
+from media_pipeline.generation.credentials import CredentialSigner
 from media_pipeline.generation.provider import (
     ErrorCode,
     GenerationRequest,
@@ -49,21 +50,38 @@ class Kept:
 class Keeper:
     """Keep the outputs of one run of one job."""
 
-    def __init__(self, request: GenerationRequest, objects: ClaimedObjects, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        request: GenerationRequest,
+        objects: ClaimedObjects,
+        *,
+        clock: Clock,
+        signer: CredentialSigner | None = None,
+    ) -> None:
         self._request = request
         self._objects = objects
         self._clock = clock
+        self._signer = signer
 
     @classmethod
-    async def open(cls, store: Store, request: GenerationRequest, *, clock: Clock) -> Keeper:
+    async def open(
+        cls,
+        store: Store,
+        request: GenerationRequest,
+        *,
+        clock: Clock,
+        signer: CredentialSigner | None = None,
+    ) -> Keeper:
         """See what stands where the results will go."""
         paths = [path for index in range(request.n) for path in _paths(request, index)]
-        return cls(request, await ClaimedObjects.look(store, paths), clock=clock)
+        return cls(request, await ClaimedObjects.look(store, paths), clock=clock, signer=signer)
 
     async def keep(self, output: Output, *, provider: str, model: str) -> Kept:
         """Store one output as it is promised and return its library row, not yet written."""
         marks = _marks(self._request, output, provider=provider, model=model)
-        data, inspected = await asyncio.to_thread(lambda: _finish(self._request.kind, output, marks))
+        data, inspected = await asyncio.to_thread(
+            lambda: _finish(self._request.kind, output, marks, signer=self._signer)
+        )
         path, thumbnail_path = _paths(self._request, output.index)
         original = await self._keep_original(output, data)
         content_type = PROMISED[self._request.kind]
@@ -107,7 +125,9 @@ def _paths(request: GenerationRequest, index: int) -> tuple[str, str]:
     return place(request.user_id, request.job_id, index), thumbnail
 
 
-def _finish(kind: MediaKind, output: Output, marks: Mapping[str, str]) -> tuple[bytes, Inspected]:
+def _finish(
+    kind: MediaKind, output: Output, marks: Mapping[str, str], *, signer: CredentialSigner | None
+) -> tuple[bytes, Inspected]:
     """Encode as promised, mark where it comes from, decode for real; blocks."""
     if output.data is None:
         raise ProviderError(
@@ -122,6 +142,8 @@ def _finish(kind: MediaKind, output: Output, marks: Mapping[str, str]) -> tuple[
         finished = encode(output.data, text=marks, xmp=xmp)
     except pictures.BadPicture as error:
         raise ProviderError(ErrorCode.BAD_OUTPUT, str(error), provider=marks["provider"]) from error
+    if signer is not None:
+        finished = signer.sign(finished, PROMISED[kind], source_type=output.source_type)
     return finished, _inspected(finished, kind, provider=marks["provider"])
 
 
