@@ -27,6 +27,7 @@ from media_pipeline.api.routes.media import media_routes
 from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
+from media_pipeline.api.routes.webhooks import webhooks_routes
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.devsecret import token_secret
 from media_pipeline.program import Program
@@ -89,6 +90,7 @@ def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
         media_routes(program.library, store, program.publisher, program.quota),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
+        webhooks_routes(program.callbacks()),
         *_object_routes(program),
         studio_routes(_studio_folder(), tokens if program.settings.development else None),
     ]

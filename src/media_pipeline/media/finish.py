@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,15 +26,31 @@ class Looks:
 
 
 async def finish(
-    workshop: Workshop, data: bytes, promised: Promised, *, text: Mapping[str, str], xmp: bytes
+    workshop: Workshop,
+    data: bytes,
+    promised: Promised,
+    *,
+    text: Mapping[str, str],
+    xmp: bytes,
+    sign: Callable[[bytes], bytes] | None = None,
 ) -> tuple[bytes, Looks]:
-    """Return `data` encoded as `promised` with `text` and `xmp`, and how it looks; `BadPicture`."""
+    """Return `data` encoded as `promised` with `text` and `xmp`, signed, and how it looks; `BadPicture`."""
     with tempfile.TemporaryDirectory(prefix="media-pipeline-") as name:
         folder = Path(name)
         await blocking((folder / "file").write_bytes, data)
         order = Mark(file=str(folder / "file"), folder=name, content_type=promised, text=dict(text), xmp=xmp)
         marked = await workshop.mark(order)
+        if sign is not None:
+            await blocking(lambda: marked.write_bytes(sign(marked.read_bytes())))
         return await blocking(marked.read_bytes), await _look(workshop, marked, promised)
+
+
+async def look(workshop: Workshop, data: bytes, promised: Promised) -> Looks:
+    """Return how `data` looks, which stays as it is; `BadPicture`."""
+    with tempfile.TemporaryDirectory(prefix="media-pipeline-") as name:
+        file = Path(name) / "file"
+        await blocking(file.write_bytes, data)
+        return await _look(workshop, file, promised)
 
 
 async def write_rungs(objects: ClaimedObjects, looks: Looks, paths: Sequence[str]) -> tuple[Rung, ...]:
