@@ -1,7 +1,8 @@
 """A server that speaks the wire format of OpenAI's Images API (openai-python 3.54.0, August 2026).
 
-`POST /v1/images/generations` (JSON), `POST /v1/images/edits` (form), `GET /v1/models`; answers are JSON or, with
-`stream`, server-sent events with partial pictures. What the real one refuses is refused here, in its words.
+`POST /v1/images/generations` (JSON), `POST /v1/images/edits` (form), `GET /v1/models`; answers are JSON
+or, with `stream`, server-sent events with partial pictures. What the real one refuses is refused here in its
+words.
 """
 
 from __future__ import annotations

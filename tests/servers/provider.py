@@ -10,8 +10,8 @@ import asyncio
 import functools
 import io
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import HeaderParser
@@ -128,10 +128,11 @@ class Listener(uvicorn.Server):
         for each in self.servers:
             each.close()
         for connection in list(self.server_state.connections):
-            connection.transport.abort()  # type: ignore[union-attr] # every protocol of uvicorn has one
+            connection.transport.abort()
 
-    def capture_signals(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 async def _as_always(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
