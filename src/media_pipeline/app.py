@@ -40,13 +40,13 @@ from media_pipeline.devsecret import derive_secret, token_secret
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
-from media_pipeline.generation.provider import MediaProvider
-from media_pipeline.generation.providers.procedural import ProceduralProvider
+from media_pipeline.generation.provider import InputMedia, MediaProvider
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
+from media_pipeline.providers import build_providers
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
@@ -112,7 +112,7 @@ class Program:
             max_bytes=settings.media_max_upload_bytes,
         )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
-        self.providers: list[MediaProvider] = [ProceduralProvider()] if providers is None else providers
+        self.providers = self._build_providers() if providers is None else providers
         self.manager = MediaGenerationManager(self.providers, clock=self.clock)
         self.worker = Worker(
             self.queue,
@@ -231,6 +231,12 @@ class Program:
             max_upload_bytes=settings.media_max_upload_bytes,
             max_bytes=settings.media_memory_store_bytes,
         )
+
+    def _build_providers(self) -> list[MediaProvider]:
+        async def read_input(image: InputMedia) -> bytes:
+            return await self.store.read(image.path)
+
+        return build_providers(self.settings, clock=self.clock, read_input=read_input)
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {

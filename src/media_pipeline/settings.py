@@ -41,6 +41,7 @@ def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+ProviderAddress = Annotated[str, AfterValidator(_is_address)]
 Seconds = Annotated[float, Field(allow_inf_nan=False, le=3650 * 86400)]
 
 
@@ -70,6 +71,47 @@ class Settings(BaseSettings):
     auth_jwks_url: str | None = Field(None, description="key set of the Bearer tokens")
     auth_issuer: str | None = Field(None, description="the `iss` that tokens must have")
     auth_audience: str | None = Field(None, description="the `aud` that tokens must have")
+    openai_api_key: SecretStr | None = Field(None, description="switches OpenAI's images on")
+    openai_base_url: ProviderAddress = Field("https://api.openai.com/v1", description="where OpenAI answers")
+    openai_video_base_url: ProviderAddress = Field(
+        "", description="switches a server with OpenAI's `/videos` on: vLLM-Omni, LiteLLM, a gateway"
+    )
+    openai_video_api_key: SecretStr | None = Field(None, description="the key of that server, if it has one")
+    gemini_api_key: SecretStr | None = Field(None, description="switches Google's Gemini API on")
+    gemini_base_url: ProviderAddress = Field(
+        "https://generativelanguage.googleapis.com", description="where the Gemini API answers"
+    )
+    vertex_project: str | None = Field(
+        None, description="switches Veo on Vertex AI on, with application default credentials"
+    )
+    vertex_location: str = Field("us-central1", description="the region of Vertex AI")
+    vertex_base_url: ProviderAddress = Field("", description="where Vertex AI answers; unset: by its region")
+    replicate_api_token: SecretStr | None = Field(None, description="switches Replicate on")
+    replicate_base_url: ProviderAddress = Field(
+        "https://api.replicate.com", description="where Replicate answers"
+    )
+    replicate_webhook_secret: SecretStr | None = Field(
+        None, description="signs Replicate's webhooks (`whsec_…`); unset: asked of Replicate"
+    )
+    fal_key: SecretStr | None = Field(None, description="switches fal on")
+    fal_base_url: ProviderAddress = Field("https://queue.fal.run", description="where fal's queue answers")
+    fal_rest_url: ProviderAddress = Field(
+        "https://rest.alpha.fal.ai", description="where fal publishes the keys of its webhooks"
+    )
+    comfyui_url: ProviderAddress = Field("", description="switches a ComfyUI server on")
+    comfyui_api_key: SecretStr | None = Field(None, description="sent to ComfyUI as a Bearer token")
+    media_comfyui_workflows: Path | None = Field(
+        None, description="a folder of ComfyUI workflows with their binding maps"
+    )
+    media_diffusers_model: str | None = Field(
+        None, description="switches local diffusers on: a folder or a Hugging Face id (extra `diffusers`)"
+    )
+    media_models_file: Path | None = Field(
+        None, description="models to add to the catalogue or to change in it, TOML or JSON"
+    )
+    media_providers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="which providers serve, the first to try first; unset: all that are switched on"
+    )
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
@@ -82,7 +124,7 @@ class Settings(BaseSettings):
     media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "media_providers", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -131,7 +173,7 @@ class Settings(BaseSettings):
             return None
         if not is_loopback(self.host):
             return f"HOST={self.host} is reachable from outside and needs AUTH_JWT_SECRET"
-        if not is_loopback(urlsplit(self.base_url).hostname or ""):
+        if not self.on_loopback:
             return f"PUBLIC_URL={self.public_url} is reachable from outside and needs AUTH_JWT_SECRET"
         return None
 
@@ -149,6 +191,11 @@ class Settings(BaseSettings):
     def development(self) -> bool:
         """Whether tokens are made by the program itself."""
         return self.auth_jwt_secret is None
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the public address is reachable from this machine alone."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
     def forgets_objects(self) -> bool:

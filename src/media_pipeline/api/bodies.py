@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -220,6 +221,13 @@ class JobList(Answer):
     next_cursor: str | None = None
 
 
+class ModelPrice(Answer):
+    """What the provider publishes: US dollars for one `per`."""
+
+    usd: float
+    per: str
+
+
 class ModelView(Answer):
     """One model that can be asked for now."""
 
@@ -236,11 +244,17 @@ class ModelView(Answer):
     default_seconds: float | None = None
     fps: list[int]
     roles: list[str]
+    needs: list[str]
+    images_max: int
+    sizes: dict[str, list[int]]
+    durations: list[float]
     seed: bool
     negative_prompt: bool
     previews: bool
     progress: str
     cancel: str
+    price: ModelPrice | None = None
+    sunset: date | None = None
 
 
 class ProviderList(Answer):

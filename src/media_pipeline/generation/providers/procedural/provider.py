@@ -127,6 +127,9 @@ class ProceduralProvider:
         """Refuse: closing the generator is what stops local work."""
         return "unsupported"
 
+    async def check(self) -> str:
+        return "needs no key"
+
     async def aclose(self) -> None:
         await self._pool.aclose()
 

@@ -1,0 +1,82 @@
+"""Which settings switch which provider on: one row an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import SecretStr
+
+from media_pipeline.clock import Clock
+from media_pipeline.generation.catalogue import Catalogue
+from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.generation.providers.access import Access, ReadInput
+from media_pipeline.generation.providers.procedural import ProceduralProvider
+from media_pipeline.settings import Settings, SettingsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """An adapter: `switch` is the setting that turns it on, `address` and `key` name where and how to ask.
+
+    `build` takes what every adapter is given, and the settings for what is its own.
+    """
+
+    name: str
+    switch: str
+    address: str
+    build: Callable[[Access, Settings], MediaProvider]
+    key: str | None = None
+    calls_back: bool = False
+
+
+ROWS: Final[Sequence[Row]] = ()
+"""In the order in which they are tried where nothing else is said."""
+
+BUILT_IN: Final = ProceduralProvider.name
+
+
+def build_providers(
+    settings: Settings, *, clock: Clock, read_input: ReadInput, rows: Sequence[Row] = ROWS
+) -> list[MediaProvider]:
+    """Build the providers that `settings` switch on, in the order in which they are tried.
+
+    The built-in one serves where there is no other, or where `MEDIA_PROVIDERS` names it: a demo never stands
+    in for a model that is down. Raises `SettingsError` for a name that is not switched on.
+    """
+    catalogue = Catalogue.load(settings.media_models_file)
+    on = {row.name: row for row in rows if getattr(settings, row.switch)}
+    names = settings.media_providers or tuple(on) or (BUILT_IN,)
+    for name in names:
+        if name not in on and name != BUILT_IN:
+            raise SettingsError(f"MEDIA_PROVIDERS: {name} is {_why_off(name, rows)}")
+    return [
+        ProceduralProvider()
+        if name == BUILT_IN
+        else on[name].build(
+            _access(on[name], settings, catalogue=catalogue, clock=clock, read_input=read_input), settings
+        )
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _why_off(name: str, rows: Sequence[Row]) -> str:
+    switches: Mapping[str, str] = {row.name: row.switch.upper() for row in rows}
+    return f"off: set {switches[name]}" if name in switches else "no provider of this release"
+
+
+def _access(
+    row: Row, settings: Settings, *, catalogue: Catalogue, clock: Clock, read_input: ReadInput
+) -> Access:
+    key = getattr(settings, row.key) if row.key else None
+    return Access(
+        base_url=getattr(settings, row.address),
+        models=catalogue.of(row.name),
+        key=key.get_secret_value() if isinstance(key, SecretStr) else "",
+        clock=clock,
+        read_input=read_input,
+        webhook_url=f"{settings.base_url}/webhooks/{row.name}"
+        if row.calls_back and not settings.on_loopback
+        else None,
+    )
