@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.servers.provider import Json, ProviderServer, film, picture
+from tests.servers.standin import Json, ProviderServer, film, picture
 
 KEY: Final = "AIza-test-0123456789"
 TOKEN: Final = "ya29.test-token"
@@ -30,6 +30,7 @@ RATIOS: Final = frozenset(
     "1:1 2:3 3:2 3:4 4:3 4:5 5:4 9:16 16:9 21:9 1:4 4:1 1:8 8:1".split()  # noqa: SIM905 - read as one line
 )
 SIDES: Final = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
+URL_SAFE: Final = str.maketrans("-_", "+/")
 HEIGHTS: Final = {"360p": 360, "720p": 720, "1080p": 1080, "4k": 2160}
 
 KNOWN: Final[Mapping[str, frozenset[str]]] = {
@@ -370,14 +371,16 @@ def _checked_contents(body: Json) -> str:
     if not texts:
         raise _invalid("* GenerateContentRequest.contents: contents is not specified")
     for part in parts:
-        _check_data(part.get("inlineData", {"mimeType": "image/png", "data": ""}))
+        if "text" not in part:
+            _check_data(part["inlineData"])
     return " ".join(texts)
 
 
 def _check_data(data: Json) -> None:
-    if not re.fullmatch(r"image/(png|jpeg|webp)", data.get("mimeType", "")):
+    kind = data.get("mimeType") or data.get("mime_type") or ""  # protobuf's JSON takes both spellings
+    if not re.fullmatch(r"image/(png|jpeg|webp)", kind):
         raise _invalid("Unsupported MIME type.")
-    base64.b64decode(data["data"], validate=True)
+    base64.b64decode(data["data"].translate(URL_SAFE), validate=True)
 
 
 def _checked_interaction(body: Json) -> None:

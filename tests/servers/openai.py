@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.servers.provider import Json, Part, ProviderServer, picture, read_form, sse
+from tests.servers.standin import Json, Part, ProviderServer, picture, read_form, sse
 
 KEY = "sk-test-0123456789"
 MODELS = ("gpt-image-2.5-flare", "gpt-image-2", "gpt-image-1-mini")

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.servers.provider import Json, Part, ProviderServer, film, read_form
+from tests.servers.standin import Json, Part, ProviderServer, film, read_form
 
 KEY = "sk-video-0123456789"
 MODEL = "wan2.2-t2v"

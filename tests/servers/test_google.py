@@ -15,7 +15,7 @@ from google.oauth2.credentials import Credentials
 from PIL import Image
 
 from tests.servers.google import KEY, PROJECT, TOKEN, GoogleServer
-from tests.servers.provider import Json, answers, dropped, html, picture
+from tests.servers.standin import Json, answers, dropped, html, picture
 
 PICTURE: Json = {"contents": [{"role": "user", "parts": [{"text": "a fox"}]}]}
 FILM: Json = {

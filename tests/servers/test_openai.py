@@ -15,7 +15,7 @@ from openai.types import ImageGenCompletedEvent, ImageGenPartialImageEvent
 from PIL import Image
 
 from tests.servers.openai import KEY, OpenAIServer
-from tests.servers.provider import Json, answers, cut, dropped, garbled, html, lost, picture
+from tests.servers.standin import Json, answers, cut, dropped, garbled, html, lost, picture
 
 GOOD: Json = {"model": "gpt-image-2.5-flare", "prompt": "a fox", "size": "64x64"}
 

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from tests.servers.openai_video import KEY, MODEL, OpenAIVideoServer
-from tests.servers.provider import answers, dropped, html, picture
+from tests.servers.standin import answers, dropped, html, picture
 
 GOOD = {"prompt": "a fox", "model": MODEL, "size": "64x64", "seconds": "1"}
 
