@@ -1,27 +1,23 @@
-"""A server that speaks Google's wire formats (google-genai 3.4.0): Gemini API and Veo on Vertex AI.
+"""Fakes of Google's Gemini API and of Veo on Vertex AI, by Google's Python client 3.4.0 and its documents.
 
 Pictures by `models/…:generateContent`, films by `/interactions` and the Files API, and Veo's long-running
-operations under `projects/…`. A film moves one stage with each look at it, and stays where a test holds it.
+operations under `projects/…`. Each look at a film brings it a step on.
 """
 
 from __future__ import annotations
 
 import base64
-import json
+import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from tests.servers.media import Shelf, film, still
+from tests.servers.provider import ProviderServer, Stage
+from tests.servers.web import HTML_PAGE, Answer, Fault, Request, as_json
 
-from tests.servers.standin import Json, ProviderServer, film, picture
-
-KEY: Final = "AIza-test-0123456789"
-TOKEN: Final = "ya29.test-token"
+Json = dict[str, Any]
 PROJECT: Final = "projects/studio/locations/us-central1"
 PICTURE_MODELS: Final = ("gemini-3.1-flash-image", "gemini-3-pro-image", "gemini-3.1-flash-lite-image")
 FILM_MODELS: Final = ("gemini-omni-1.2-flash", "gemini-omni-1.1-flash")
@@ -69,15 +65,48 @@ KNOWN: Final[Mapping[str, frozenset[str]]] = {
 
 
 class Refusal(Exception):
-    """An error in Google's envelope."""
+    """A request that Google would refuse; `answer` is its envelope."""
 
     def __init__(self, status: int, name: str, message: str, **detail: object) -> None:
         super().__init__(message)
-        self.status = status
-        error: Json = {"code": status, "message": message, "status": name}
-        if detail:
-            error["details"] = [detail]
-        self.body = {"error": error}
+        self.answer = error(status, name, message, **detail)
+
+
+def error(status: int, name: str, message: str = "", *, wait: str = "", **detail: object) -> Answer:
+    """Answer as Google refuses; `wait` is a `Retry-After`."""
+    said: Json = {"code": status, "message": message or f"Refused: {name}.", "status": name}
+    if detail:
+        said["details"] = [detail]
+    return as_json({"error": said}, status, **({"retry_after": wait} if wait else {}))
+
+
+FAULTS: Final[Mapping[str, tuple[Fault, str]]] = {
+    "throttled": (Fault(error(429, "RESOURCE_EXHAUSTED", "Quota exceeded.", wait="7")), "rate_limited"),
+    "no credit": (
+        Fault(
+            error(
+                429,
+                "RESOURCE_EXHAUSTED",
+                "You exceeded your current quota, please check your plan and billing details.",
+                **{
+                    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+                    "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}],
+                },
+            )
+        ),
+        "quota_exhausted",
+    ),
+    "no permission": (Fault(error(403, "PERMISSION_DENIED")), "auth"),
+    "no model": (Fault(error(404, "NOT_FOUND")), "model_gone"),
+    "no region": (
+        Fault(error(400, "FAILED_PRECONDITION", "User location is not supported for the API use.")),
+        "unsupported",
+    ),
+    "bad input": (Fault(error(400, "INVALID_ARGUMENT")), "invalid_request"),
+    "internal": (Fault(error(500, "INTERNAL")), "provider_error"),
+    "unavailable": (Fault(error(503, "UNAVAILABLE", "The model is overloaded.")), "overloaded"),
+    "a proxy's page": (HTML_PAGE, "network"),
+}
 
 
 @dataclass(eq=False)
@@ -86,202 +115,280 @@ class Film:
 
     id: str
     asked: Json
-    stage: int = 0
+    ending: str = ""
+    looks: int = 0
     cancelled: bool = False
 
 
-@dataclass(eq=False)
 class GoogleServer(ProviderServer):
-    """Films by id; `held` is the status at which they stay, `empty` how often a finished one shows nothing."""
+    """What the fakes of Google share: the films and their stages."""
 
-    stages: tuple[str, ...] = ("in_progress", "in_progress", "completed")
-    held: str | None = None
-    empty: int = 0
-    errors: list[Json] = field(default_factory=list)
-    """Every film fails with these."""
-    file_states: list[str] = field(default_factory=lambda: ["PROCESSING", "ACTIVE"])
-    inline: bool = False
-    expired: bool = False
-    filtered: list[str] = field(default_factory=list)
-    """Why Veo keeps its films to itself."""
-    picture_kind: str = "JPEG"
-    bodies: list[Json] = field(default_factory=list)
-    films: dict[str, Film] = field(default_factory=dict)
-    cancelled: list[str] = field(default_factory=list)
+    FAULTS = FAULTS
+    STATUSES: ClassVar[tuple[str, ...]] = ("queued", "queued", "in_progress", "in_progress", "completed")
 
-    def app(self) -> Starlette:
-        veo = f"/{{v}}/{PROJECT}/publishers/google/models"
-        return Starlette(
-            routes=[
-                Route("/{v:str}/models", self.models),
-                Route("/{v:str}/models/{call:str}", self.generate, methods=["POST"]),
-                Route("/{v:str}/interactions", self.create, methods=["POST"]),
-                Route("/{v:str}/interactions/{id}", self.look, methods=["GET"]),
-                Route("/{v:str}/interactions/{id}", self.delete, methods=["DELETE"]),
-                Route("/{v:str}/interactions/{id}/cancel", self.cancel, methods=["POST"]),
-                Route("/{v:str}/files/{call:str}", self.file),
-                Route(f"{veo}/{{call:str}}", self.veo, methods=["POST"]),
-                Route(veo, self.veo_models),
-            ],
-            exception_handlers={Refusal: _refused},
-        )
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__(shelf)
+        self.bodies: list[Json] = []
+        self.films: dict[str, Film] = {}
+        self._numbers = itertools.count(1)
 
-    # the Gemini API
+    def answer(self, request: Request) -> Answer:
+        try:
+            return self.answered(request)
+        except Refusal as refusal:
+            return refusal.answer
 
-    async def models(self, request: Request) -> Response:
-        _authorize(request)
-        names = [{"name": f"models/{name}"} for name in (*PICTURE_MODELS, *FILM_MODELS)]
-        return JSONResponse({"models": names})
+    def answered(self, request: Request) -> Answer:
+        raise NotImplementedError
 
-    async def generate(self, request: Request) -> Response:
-        _authorize(request)
-        model, _, verb = request.path_params["call"].partition(":")
-        if verb != "generateContent":
-            raise Refusal(404, "NOT_FOUND", f"Unknown method {verb}.")
-        if model not in PICTURE_MODELS:
+    def forget(self) -> None:
+        self.films.clear()
+
+    def take(self, id_: str, body: Json) -> Film:
+        self.bodies.append(body)
+        self.billed += 1
+        return self.films.setdefault(id_, Film(id_, body, self.take_ending()))
+
+    def looked(self, made: Film) -> str:
+        """Return the status after one more look."""
+        status = self.STATUSES[made.looks]
+        if not (self._held == "queued" or (self._held == "running" and status == "in_progress")):
+            made.looks = min(made.looks + 1, len(self.STATUSES) - 1)
+        return self.STATUSES[made.looks]
+
+
+class PictureServer(GoogleServer):
+    """Pictures of the Gemini API, in the answer of the call."""
+
+    RESUMES = False
+    FAULTS: ClassVar[Mapping[str, tuple[Fault, str]]] = {
+        **FAULTS,
+        "wrong key": (
+            Fault(error(400, "INVALID_ARGUMENT", "API key not valid.", reason="API_KEY_INVALID")),
+            "auth",
+        ),
+    }
+    ENDINGS: ClassVar[Mapping[str, str]] = {
+        "prompt blocked": "content_policy_input",
+        "picture blocked": "content_policy_output",
+        "only words": "bad_output",
+    }
+
+    def submits_of(self, n: int) -> int:
+        return 1
+
+    def place(self, request: Request) -> str:
+        return "submit" if request.method == "POST" else "check"
+
+    def check_pictures(self) -> None:
+        parts = [part for content in self.bodies[-1]["contents"] for part in content["parts"]]
+        assert any("inlineData" in part for part in parts)
+
+    def answered(self, request: Request) -> Answer:
+        _authorize(request, self.key)
+        match request.method, request.path.strip("/").split("/"):
+            case "GET", [_, "models"]:
+                return as_json({"models": [{"name": f"models/{name}"} for name in PICTURE_MODELS]})
+            case "POST", [_, "models", call]:
+                return self._generate(*call.split(":"), _read(request))
+            case _:
+                raise Refusal(404, "NOT_FOUND", "Not found.")
+
+    def _generate(self, model: str, verb: str, body: Json) -> Answer:
+        if model not in PICTURE_MODELS or verb != "generateContent":
             raise _no_model(model)
-        body = await _read(request)
-        prompt = _checked_contents(body)
+        _check_contents(body)
         self.bodies.append(body)
-        self.charged += 1
+        self.billed += 1
         usage = {"promptTokenCount": 9, "candidatesTokenCount": 1290, "totalTokenCount": 1299}
-        head = {"modelVersion": model, "responseId": "r1", "usageMetadata": usage}
-        if "forbidden" in prompt:
-            return JSONResponse({**head, "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}})
-        if "unsafe result" in prompt:
-            return JSONResponse({**head, "candidates": [{"finishReason": "IMAGE_SAFETY", "index": 0}]})
-        made = [] if "only words" in prompt else [{"inlineData": self._picture(body)}]
-        parts = [{"text": "Here it is."}, *made]
-        candidate = {"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}
-        return JSONResponse({**head, "candidates": [candidate]})
+        return as_json({"modelVersion": model, "usageMetadata": usage, **self._ended(body)})
 
-    def _picture(self, body: Json) -> Json:
-        config = body.get("generationConfig", {})
-        wanted = config.get("imageConfig", {})
-        width, height = shape(wanted.get("aspectRatio", "1:1"), SIDES[wanted.get("imageSize", "1K")])
-        data = picture(width, height, shade=config.get("seed", 0), kind=self.picture_kind)
-        return {"mimeType": f"image/{self.picture_kind.lower()}", "data": base64.b64encode(data).decode()}
+    def _ended(self, body: Json) -> Json:
+        ending = self.take_ending()
+        if ending == "prompt blocked":
+            return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}
+        if ending == "picture blocked":
+            return {"candidates": [{"finishReason": "IMAGE_SAFETY", "index": 0}]}
+        made = [] if ending else [{"inlineData": _picture(body)}]
+        content = {"role": "model", "parts": [{"text": "Here it is."}, *made]}
+        return {"candidates": [{"content": content, "finishReason": "STOP", "index": 0}]}
 
-    async def create(self, request: Request) -> Response:
-        _authorize(request)
-        body = await _read(request)
-        _checked_interaction(body)
-        if "forbidden" in json.dumps(body["input"]):
-            message = "The prompt was blocked because it may violate the safety policies."
-            raise Refusal(400, "INVALID_ARGUMENT", message)
-        self.bodies.append(body)
-        self.charged += 1
-        made = Film(f"v1_{len(self.films) + 1:04}", body)
-        self.films[made.id] = made
-        return JSONResponse(self._described(made, request))
 
-    async def look(self, request: Request) -> Response:
-        _authorize(request)
-        made = self._find(request)
-        if self.stages[made.stage] != self.held:
-            made.stage = min(made.stage + 1, len(self.stages) - 1)
-        return JSONResponse(self._described(made, request))
+class InteractionServer(GoogleServer):
+    """Films of the Gemini API; a finished one shows nothing for `empty` looks, as the real one has done."""
 
-    async def cancel(self, request: Request) -> Response:
-        _authorize(request)
-        made = self._find(request)
-        if self.stages[made.stage] == "completed":
+    ENDINGS: ClassVar[Mapping[str, str]] = {
+        "blocked": "content_policy_output",
+        "broken": "provider_error",
+        "cancelled by its owner": "cancelled_at_provider",
+    }
+    CANCELS: ClassVar[Mapping[Stage, str]] = {
+        "queued": "cancelled",
+        "running": "cancelled",
+        "done": "too_late",
+    }
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__(shelf)
+        self.empty = 0
+        self.inline = False
+        self.file_states = ["PROCESSING", "ACTIVE"]
+
+    def place(self, request: Request) -> str:
+        if request.path.endswith("/cancel"):
+            return "cancel"
+        if "/files/" in request.path:
+            return "content"
+        return "submit" if request.method == "POST" else "poll" if "/interactions/" in request.path else "check"
+
+    def check_pictures(self) -> None:
+        assert any(part["type"] == "image" for part in self.bodies[-1]["input"])
+
+    def answered(self, request: Request) -> Answer:
+        _authorize(request, self.key)
+        match request.method, request.path.strip("/").split("/"):
+            case "GET", [_, "models"]:
+                return as_json({"models": [{"name": f"models/{name}"} for name in FILM_MODELS]})
+            case "POST", [_, "interactions"]:
+                body = _read(request)
+                _check_interaction(body)
+                return as_json(self._shown(self.take(f"v1_{next(self._numbers):04}", body)))
+            case "GET", [_, "interactions", id_] if id_ in self.films:
+                self.looked(self.films[id_])
+                return as_json(self._shown(self.films[id_]))
+            case "POST", [_, "interactions", id_, "cancel"] if id_ in self.films:
+                return self._cancel(self.films[id_])
+            case "DELETE", [_, "interactions", id_] if id_ in self.films:
+                del self.films[id_]
+                return as_json({})
+            case "GET", [_, "files", call]:
+                return self._file(*call.partition(":")[::2])
+            case _:
+                raise Refusal(404, "NOT_FOUND", "Not found.")
+
+    def _cancel(self, made: Film) -> Answer:
+        if self.STATUSES[made.looks] == "completed":
             raise Refusal(400, "FAILED_PRECONDITION", "The interaction is not running.")
         made.cancelled = True
-        self.cancelled.append(made.id)
-        return JSONResponse(self._described(made, request))
+        return as_json(self._shown(made))
 
-    async def delete(self, request: Request) -> Response:
-        _authorize(request)
-        del self.films[self._find(request).id]
-        return JSONResponse({})
-
-    async def file(self, request: Request) -> Response:
-        _authorize(request)
-        id_, _, verb = request.path_params["call"].partition(":")
-        made = self.films.get(f"v1_{id_.removeprefix('film')}")
-        if made is None or self.expired:
+    def _file(self, name: str, verb: str) -> Answer:
+        made = self.films.get(f"v1_{name.removeprefix('film')}")
+        if made is None:
             raise Refusal(403, "PERMISSION_DENIED", "You do not have permission to access the File.")
-        if verb == "download" and request.query_params.get("alt") == "media":
-            return Response(_film(made), media_type="video/mp4")
+        if verb == "download":
+            return Answer(200, _film(made), {"content-type": "video/mp4"})
         state = self.file_states.pop(0) if len(self.file_states) > 1 else self.file_states[0]
-        uri = f"{request.base_url}v1beta/files/{id_}"
-        return JSONResponse({"name": f"files/{id_}", "state": state, "mimeType": "video/mp4", "uri": uri})
+        uri = f"{self.url}/v1beta/files/{name}"
+        return as_json({"name": f"files/{name}", "state": state, "mimeType": "video/mp4", "uri": uri})
 
-    def _described(self, made: Film, request: Request) -> Json:
-        status = "cancelled" if made.cancelled else self.stages[made.stage]
+    def _shown(self, made: Film) -> Json:
+        status = "cancelled" if made.cancelled else self.STATUSES[made.looks]
         steps: list[Json] = [{"type": "user_input", "content": [{"type": "text", "text": "…"}]}]
-        described: Json = {"id": made.id, "status": status, "model": made.asked["model"], "steps": steps}
-        if self.errors and made.stage:
-            return {**described, "status": "failed", "errors": self.errors}
+        shown: Json = {"id": made.id, "model": made.asked["model"], "steps": steps, "status": status}
+        if status == "in_progress" and self.strange:
+            shown["status"] = "pondering"
+        if status == "completed" and made.ending:
+            return {**shown, **FILM_ENDS[made.ending]}
         if status == "completed" and self.empty:
             self.empty -= 1
         elif status == "completed":
-            steps.append({"type": "model_output", "content": [self._content(made, request)]})
-            described["usage"] = {
+            steps.append({"type": "model_output", "content": [self._content(made)]})
+            shown["usage"] = {
                 "total_input_tokens": 20,
                 "total_output_tokens": 5200,
                 "total_tokens": 5220,
                 "output_tokens_by_modality": [{"modality": "video", "tokens": 5200}],
             }
-        return described
+        return shown
 
-    def _content(self, made: Film, request: Request) -> Json:
+    def _content(self, made: Film) -> Json:
         if self.inline:
             data = base64.b64encode(_film(made)).decode()
             return {"type": "video", "mime_type": "video/mp4", "data": data}
-        uri = f"{request.base_url}v1beta/files/film{made.id.removeprefix('v1_')}"
+        uri = f"{self.url}/v1beta/files/film{made.id.removeprefix('v1_')}"
         return {"type": "video", "mime_type": "video/mp4", "uri": uri}
 
-    def _find(self, request: Request) -> Film:
-        if (made := self.films.get(request.path_params["id"])) is None:
-            raise Refusal(404, "NOT_FOUND", "Interaction not found.")
-        return made
 
-    # Veo on Vertex AI
+FILM_ENDS: Final[Mapping[str, Json]] = {
+    "blocked": {
+        "status": "failed",
+        "errors": [{"code": "content_blocked", "message": "The video was blocked by the safety filters."}],
+    },
+    "broken": {"status": "failed", "errors": [{"code": "internal", "message": "Internal error."}]},
+    "cancelled by its owner": {"status": "cancelled"},
+}
 
-    async def veo_models(self, request: Request) -> Response:
-        _authorize_vertex(request)
-        return JSONResponse({"publisherModels": [{"name": name} for name in VEO_MODELS]})
 
-    async def veo(self, request: Request) -> Response:
-        _authorize_vertex(request)
-        model, _, verb = request.path_params["call"].partition(":")
-        body = await _read(request)
+class VeoServer(GoogleServer):
+    """Veo on Vertex AI: operations that are asked after until they are done."""
+
+    key = "ya29.test-token"
+    STATUSES = ("in_progress", "in_progress", "completed")
+    ENDINGS: ClassVar[Mapping[str, str]] = {
+        "filtered": "content_policy_output",
+        "broken": "provider_error",
+        "prompt refused": "content_policy_input",
+    }
+    CANCELS: ClassVar[Mapping[Stage, str]] = {}
+
+    def place(self, request: Request) -> str:
+        if request.method == "GET":
+            return "check"
+        return "poll" if request.path.endswith(":fetchPredictOperation") else "submit"
+
+    def check_pictures(self) -> None:
+        [instance] = self.bodies[-1]["instances"]
+        assert instance.keys() & {"image", "lastFrame", "referenceImages"}
+
+    def answered(self, request: Request) -> Answer:
+        if request.headers.get("authorization") != f"Bearer {self.key}":
+            raise Refusal(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        start = f"/v1/{PROJECT}/publishers/google/models"
+        path = request.path.replace("/v1beta1/", "/v1/")
+        if not path.startswith(start):
+            raise Refusal(404, "NOT_FOUND", "Not found.")
+        model, _, verb = path.removeprefix(start).strip("/").partition(":")
         if model not in VEO_MODELS:
             raise _no_model(model)
+        if request.method == "GET":
+            return as_json({"name": f"publishers/google/models/{model}"})
         if verb == "fetchPredictOperation":
-            return self._operation(body)
-        if verb != "predictLongRunning":
-            raise Refusal(404, "NOT_FOUND", f"Unknown method {verb}.")
-        _checked_veo(body)
-        self.bodies.append(body)
-        self.charged += 1
-        name = f"{PROJECT}/publishers/google/models/{model}/operations/{len(self.films) + 1:04}"
-        self.films[name] = Film(name, body)
-        return JSONResponse({"name": name})
+            return self._operation(_read(request))
+        body = _read(request)
+        _check_veo(body)
+        name = f"{PROJECT}/publishers/google/models/{model}/operations/{next(self._numbers):04}"
+        return as_json({"name": self.take(name, body).id})
 
-    def _operation(self, body: Json) -> Response:
+    def _operation(self, body: Json) -> Answer:
         made = self.films.get(body.get("operationName", ""))
         if made is None:
             raise Refusal(404, "NOT_FOUND", "Operation not found.")
-        if self.stages[made.stage] != self.held:
-            made.stage = min(made.stage + 1, len(self.stages) - 1)
-        if self.stages[made.stage] != "completed":
-            return JSONResponse({"name": made.id})
-        if self.errors:
-            return JSONResponse({"name": made.id, "done": True, "error": self.errors[0]})
-        kind = "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoResponse"
+        if self.looked(made) != "completed":
+            return as_json({"name": made.id})
+        if made.ending in VEO_ERRORS:
+            return as_json({"name": made.id, "done": True, "error": VEO_ERRORS[made.ending]})
+        kind = {"@type": "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoResponse"}
         count = made.asked.get("parameters", {}).get("sampleCount", 1)
-        if self.filtered:
-            reasons = {"raiMediaFilteredCount": count, "raiMediaFilteredReasons": self.filtered}
-            return JSONResponse({"name": made.id, "done": True, "response": {"@type": kind, **reasons}})
+        if made.ending:
+            why = ["Veo could not generate videos because the output violates the policies: 58061214."]
+            filtered = {"raiMediaFilteredCount": count, "raiMediaFilteredReasons": why}
+            return as_json({"name": made.id, "done": True, "response": {**kind, **filtered}})
         videos = [
             {"bytesBase64Encoded": base64.b64encode(_veo(made, index)).decode(), "mimeType": "video/mp4"}
             for index in range(count)
         ]
-        response = {"@type": kind, "raiMediaFilteredCount": 0, "videos": videos}
-        return JSONResponse({"name": made.id, "done": True, "response": response})
+        response = {**kind, "raiMediaFilteredCount": 0, "videos": videos}
+        return as_json({"name": made.id, "done": True, "response": response})
+
+
+VEO_ERRORS: Final[Mapping[str, Json]] = {
+    "broken": {"code": 13, "message": "Internal error. Please try again."},
+    "prompt refused": {
+        "code": 3,
+        "message": "The prompt could not be submitted. This prompt contains words that violate the usage guidelines.",
+    },
+}
 
 
 def shape(ratio: str, side: int) -> tuple[int, int]:
@@ -291,13 +398,21 @@ def shape(ratio: str, side: int) -> tuple[int, int]:
     return max(16, round(width / 16) * 16), max(16, round(width * down / across / 16) * 16)
 
 
+def _picture(body: Json) -> Json:
+    config = body.get("generationConfig", {})
+    wanted = config.get("imageConfig", {})
+    width, height = shape(wanted.get("aspectRatio", "1:1"), SIDES[wanted.get("imageSize", "1K")])
+    data = still(config.get("seed", 0), width, height, "JPEG")
+    return {"mimeType": "image/jpeg", "data": base64.b64encode(data).decode()}
+
+
 def _film(made: Film) -> bytes:
     wanted = made.asked["response_format"]
     height = HEIGHTS[wanted.get("resolution", "720p")]
     across, down = map(int, wanted.get("aspect_ratio", "16:9").split(":"))
     width = round(height * max(across, down) / min(across, down) / 2) * 2
     size = (width, height) if across > down else (height, width)
-    return film(*size, seconds=float(wanted.get("duration", "5s").removesuffix("s")))
+    return film(0, *size, frames=4 * int(wanted.get("duration", "5s").removesuffix("s")))
 
 
 def _veo(made: Film, index: int) -> bytes:
@@ -306,16 +421,11 @@ def _veo(made: Film, index: int) -> bytes:
     size = (round(height * 16 / 9), height)
     if wanted.get("aspectRatio") == "9:16":
         size = size[::-1]
-    return film(*size, seconds=wanted.get("durationSeconds", 8), shade=wanted.get("seed", 0) * 7 + index)
+    return film(wanted.get("seed", 0) + index, *size, frames=wanted.get("durationSeconds", 8))
 
 
-async def _refused(_: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refusal)
-    return JSONResponse(refusal.body, refusal.status)
-
-
-def _authorize(request: Request) -> None:
-    if request.headers.get("x-goog-api-key") == KEY:
+def _authorize(request: Request, key: str) -> None:
+    if request.headers.get("x-goog-api-key") == key:
         return
     raise Refusal(
         400,
@@ -325,19 +435,14 @@ def _authorize(request: Request) -> None:
     )
 
 
-def _authorize_vertex(request: Request) -> None:
-    if request.headers.get("authorization") != f"Bearer {TOKEN}":
-        raise Refusal(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
-
-
 def _no_model(model: str) -> Refusal:
     message = f"models/{model} is not found for API version v1beta, or is not supported for generateContent."
     return Refusal(404, "NOT_FOUND", message)
 
 
-async def _read(request: Request) -> Json:
+def _read(request: Request) -> Json:
     try:
-        body = json.loads(await request.body())
+        body = request.json
     except ValueError:
         raise Refusal(400, "INVALID_ARGUMENT", "Invalid JSON payload received.") from None
     if not isinstance(body, dict):
@@ -358,7 +463,7 @@ def _one_of(value: object, allowed: Any, name: str) -> None:
         raise _invalid(f"Invalid value at '{name}': {value!r}.")
 
 
-def _checked_contents(body: Json) -> str:
+def _check_contents(body: Json) -> None:
     _only("", body)
     config = _only("generationConfig", body.get("generationConfig", {}))
     wanted = _only("imageConfig", config.get("imageConfig", {}))
@@ -373,7 +478,6 @@ def _checked_contents(body: Json) -> str:
     for part in parts:
         if "text" not in part:
             _check_data(part["inlineData"])
-    return " ".join(texts)
 
 
 def _check_data(data: Json) -> None:
@@ -383,7 +487,7 @@ def _check_data(data: Json) -> None:
     base64.b64decode(data["data"].translate(URL_SAFE), validate=True)
 
 
-def _checked_interaction(body: Json) -> None:
+def _check_interaction(body: Json) -> None:
     _only("interaction", body)
     if body.get("model") not in FILM_MODELS:
         raise _no_model(str(body.get("model")))
@@ -398,11 +502,11 @@ def _checked_interaction(body: Json) -> None:
     _one_of(wanted.get("duration"), {f"{number}s" for number in range(3, 16)}, "response_format.duration")
     _one_of(wanted.get("delivery"), {"inline", "uri"}, "response_format.delivery")
     for part in body["input"] if isinstance(body["input"], list) else ():
-        if part.get("type") == "image":
+        if part["type"] == "image":
             _check_data({"mimeType": part.get("mime_type"), "data": part.get("data")})
 
 
-def _checked_veo(body: Json) -> None:
+def _check_veo(body: Json) -> None:
     for instance in body.get("instances", ()):
         _only("instance", instance)
     wanted = _only("parameters", body.get("parameters", {}))
@@ -413,7 +517,7 @@ def _checked_veo(body: Json) -> None:
     _one_of(wanted.get("durationSeconds"), {4, 6, 8}, "durationSeconds")
     _one_of(wanted.get("sampleCount"), {1, 2, 3, 4}, "sampleCount")
     if "forbidden" in body["instances"][0]["prompt"]:
-        raise _invalid("The prompt could not be submitted. It contains words that violate the usage guidelines.")
+        raise _invalid(VEO_ERRORS["prompt refused"]["message"])
 
 
 def _invalid(message: str) -> Refusal:
