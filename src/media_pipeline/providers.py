@@ -13,6 +13,7 @@ from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
 from media_pipeline.generation.providers.procedural import ProceduralProvider
+from media_pipeline.generation.providers.replicate import ReplicateProvider
 from media_pipeline.settings import Settings, SettingsError
 
 
@@ -31,7 +32,16 @@ class Row:
     calls_back: bool = False
 
 
-ROWS: Final[Sequence[Row]] = ()
+ROWS: Final[Sequence[Row]] = (
+    Row(
+        name=ReplicateProvider.name,
+        switch="replicate_api_token",
+        key="replicate_api_token",
+        address="replicate_base_url",
+        build=lambda access, _: ReplicateProvider(access),
+        calls_back=True,
+    ),
+)
 """In the order in which they are tried where nothing else is said."""
 
 BUILT_IN: Final = ProceduralProvider.name

@@ -199,6 +199,7 @@ class ErrorCode(StrEnum):
     PROVIDER = "provider_error"
     BAD_OUTPUT = "bad_output"
     EXPIRED = "result_expired"
+    CANCELLED = "cancelled_at_provider"
     SUBMITTED_UNKNOWN = "submitted_unknown"
 
 
