@@ -12,6 +12,8 @@ from media_pipeline.clock import Clock
 from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
+from media_pipeline.generation.providers.openai import OpenAIProvider
+from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
 from media_pipeline.settings import Settings, SettingsError
@@ -33,6 +35,20 @@ class Row:
 
 
 ROWS: Final[Sequence[Row]] = (
+    Row(
+        name=OpenAIProvider.name,
+        switch="openai_api_key",
+        key="openai_api_key",
+        address="openai_base_url",
+        build=lambda access, _: OpenAIProvider(access),
+    ),
+    Row(
+        name=OpenAIVideoProvider.name,
+        switch="openai_video_base_url",
+        key="openai_video_api_key",
+        address="openai_video_base_url",
+        build=lambda access, _: OpenAIVideoProvider(access),
+    ),
     Row(
         name=ReplicateProvider.name,
         switch="replicate_api_token",

@@ -26,6 +26,18 @@ RATIOS: Final = frozenset(
     "1:1 2:3 3:2 3:4 4:3 4:5 5:4 9:16 16:9 21:9 1:4 4:1 1:8 8:1".split()  # noqa: SIM905 - read as one line
 )
 SIDES: Final = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
+SIZES_1K: Final = {
+    "1:1": (1024, 1024),
+    "2:3": (848, 1264),
+    "3:2": (1264, 848),
+    "3:4": (896, 1200),
+    "4:3": (1200, 896),
+    "4:5": (928, 1152),
+    "5:4": (1152, 928),
+    "9:16": (768, 1376),
+    "16:9": (1376, 768),
+    "21:9": (1584, 672),
+}
 URL_SAFE: Final = str.maketrans("-_", "+/")
 HEIGHTS: Final = {"360p": 360, "720p": 720, "1080p": 1080, "4k": 2160}
 
@@ -67,12 +79,12 @@ KNOWN: Final[Mapping[str, frozenset[str]]] = {
 class Refusal(Exception):
     """A request that Google would refuse; `answer` is its envelope."""
 
-    def __init__(self, status: int, name: str, message: str, **detail: object) -> None:
+    def __init__(self, status: int, name: str, message: str, detail: Json | None = None) -> None:
         super().__init__(message)
-        self.answer = error(status, name, message, **detail)
+        self.answer = error(status, name, message, detail=detail)
 
 
-def error(status: int, name: str, message: str = "", *, wait: str = "", **detail: object) -> Answer:
+def error(status: int, name: str, message: str = "", *, wait: str = "", detail: Json | None = None) -> Answer:
     """Answer as Google refuses; `wait` is a `Retry-After`."""
     said: Json = {"code": status, "message": message or f"Refused: {name}.", "status": name}
     if detail:
@@ -88,7 +100,7 @@ FAULTS: Final[Mapping[str, tuple[Fault, str]]] = {
                 429,
                 "RESOURCE_EXHAUSTED",
                 "You exceeded your current quota, please check your plan and billing details.",
-                **{
+                detail={
                     "@type": "type.googleapis.com/google.rpc.QuotaFailure",
                     "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}],
                 },
@@ -164,7 +176,7 @@ class PictureServer(GoogleServer):
     FAULTS: ClassVar[Mapping[str, tuple[Fault, str]]] = {
         **FAULTS,
         "wrong key": (
-            Fault(error(400, "INVALID_ARGUMENT", "API key not valid.", reason="API_KEY_INVALID")),
+            Fault(error(400, "INVALID_ARGUMENT", "API key not valid.", detail={"reason": "API_KEY_INVALID"})),
             "auth",
         ),
     }
@@ -190,11 +202,12 @@ class PictureServer(GoogleServer):
             case "GET", [_, "models"]:
                 return as_json({"models": [{"name": f"models/{name}"} for name in PICTURE_MODELS]})
             case "POST", [_, "models", call]:
-                return self._generate(*call.split(":"), _read(request))
+                return self._generate(call, _read(request))
             case _:
                 raise Refusal(404, "NOT_FOUND", "Not found.")
 
-    def _generate(self, model: str, verb: str, body: Json) -> Answer:
+    def _generate(self, call: str, body: Json) -> Answer:
+        model, _, verb = call.partition(":")
         if model not in PICTURE_MODELS or verb != "generateContent":
             raise _no_model(model)
         _check_contents(body)
@@ -239,7 +252,9 @@ class InteractionServer(GoogleServer):
             return "cancel"
         if "/files/" in request.path:
             return "content"
-        return "submit" if request.method == "POST" else "poll" if "/interactions/" in request.path else "check"
+        return (
+            "submit" if request.method == "POST" else "poll" if "/interactions/" in request.path else "check"
+        )
 
     def check_pictures(self) -> None:
         assert any(part["type"] == "image" for part in self.bodies[-1]["input"])
@@ -346,13 +361,13 @@ class VeoServer(GoogleServer):
             raise Refusal(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
         start = f"/v1/{PROJECT}/publishers/google/models"
         path = request.path.replace("/v1beta1/", "/v1/")
+        if request.method == "GET" and path.removeprefix("/v1/publishers/google/models/") in VEO_MODELS:
+            return as_json({"name": path.removeprefix("/v1/"), "launchStage": "GA"})
         if not path.startswith(start):
             raise Refusal(404, "NOT_FOUND", "Not found.")
         model, _, verb = path.removeprefix(start).strip("/").partition(":")
         if model not in VEO_MODELS:
             raise _no_model(model)
-        if request.method == "GET":
-            return as_json({"name": f"publishers/google/models/{model}"})
         if verb == "fetchPredictOperation":
             return self._operation(_read(request))
         body = _read(request)
@@ -386,16 +401,17 @@ VEO_ERRORS: Final[Mapping[str, Json]] = {
     "broken": {"code": 13, "message": "Internal error. Please try again."},
     "prompt refused": {
         "code": 3,
-        "message": "The prompt could not be submitted. This prompt contains words that violate the usage guidelines.",
+        "message": "The prompt could not be submitted. It contains words that violate the usage guidelines.",
     },
 }
 
 
 def shape(ratio: str, side: int) -> tuple[int, int]:
-    """Return the size of a picture of the area `side` squared, in steps of 16."""
+    """Return the size of a picture, by Google's table of its 1K sizes; an odd ratio keeps the area."""
     across, down = map(int, ratio.split(":"))
-    width = side * (across / down) ** 0.5
-    return max(16, round(width / 16) * 16), max(16, round(width * down / across / 16) * 16)
+    area = 1024 * (across / down) ** 0.5
+    width, height = SIZES_1K.get(ratio, (round(area), round(area * down / across)))
+    return width * side // 1024, height * side // 1024
 
 
 def _picture(body: Json) -> Json:
@@ -431,7 +447,7 @@ def _authorize(request: Request, key: str) -> None:
         400,
         "INVALID_ARGUMENT",
         "API key not valid. Please pass a valid API key.",
-        **{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"},
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"},
     )
 
 
@@ -454,7 +470,7 @@ def _only(known: str, value: Any) -> Json:
     if not isinstance(value, dict):
         raise _invalid(f"Invalid value at '{known}'.")
     if unknown := sorted(value.keys() - KNOWN[known]):
-        raise _invalid(f'Invalid JSON payload received. Unknown name "{unknown[0]}" at \'{known}\'.')
+        raise _invalid(f"Invalid JSON payload received. Unknown name \"{unknown[0]}\" at '{known}'.")
     return value
 
 

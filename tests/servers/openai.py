@@ -1,7 +1,8 @@
 """A fake of OpenAI's Images API, by its OpenAPI file and its Python client 3.54.0 (August 2026).
 
 `POST /v1/images/generations` (JSON), `POST /v1/images/edits` (form), `GET /v1/models`; answers are JSON or,
-with `stream`, server-sent events with partial pictures. What the real one refuses is refused here in its words.
+with `stream`, server-sent events with partial pictures. What the real one refuses is refused here in its
+words.
 """
 
 from __future__ import annotations
@@ -51,9 +52,7 @@ class Refusal(Exception):
         self.answer = error(status, code, message or f"Refused: {code}.", kind=kind, param=param)
 
 
-def error(
-    status: int, code: str, message: str, *, kind: str = "", param: str = "", **headers: str
-) -> Answer:
+def error(status: int, code: str, message: str, *, kind: str = "", param: str = "", **headers: str) -> Answer:
     """Answer as OpenAI refuses."""
     said = {"message": message, "type": kind or "invalid_request_error", "param": param or None, "code": code}
     return as_json({"error": said}, status, x_request_id="req_1", **headers)
@@ -187,7 +186,9 @@ class OpenAIServer(ProviderServer):
 
 
 def _frame(kind: str, data: Json) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, 'created_at': 1_795_000_000, **data})}\n\n".encode()
+    return (
+        f"event: {kind}\ndata: {json.dumps({'type': kind, 'created_at': 1_795_000_000, **data})}\n\n".encode()
+    )
 
 
 def _bytes(answer: Answer) -> bytes:
@@ -207,7 +208,12 @@ def _echo(body: Json) -> Json:
 def _usage(pictures: int) -> Json:
     out = 1056 * pictures
     details = {"image_tokens": 0, "text_tokens": 12}
-    return {"input_tokens": 12, "output_tokens": out, "total_tokens": 12 + out, "input_tokens_details": details}
+    return {
+        "input_tokens": 12,
+        "output_tokens": out,
+        "total_tokens": 12 + out,
+        "input_tokens_details": details,
+    }
 
 
 def _picture(body: Json, seed: int) -> str:
@@ -264,7 +270,7 @@ def _is_size(size: str) -> bool:
     if not re.fullmatch(r"\d+x\d+", size):
         return False
     narrow, wide = sorted(map(int, size.split("x")))
-    return 0 < narrow and not narrow % 16 and not wide % 16 and wide <= 3 * narrow and wide <= 3840
+    return narrow > 0 and not narrow % 16 and not wide % 16 and wide <= 3 * narrow and wide <= 3840
 
 
 def _check_files(files: list[Part]) -> None:
@@ -275,8 +281,12 @@ def _check_files(files: list[Part]) -> None:
             raise Refusal(400, "unsupported_file_mimetype", f"Unsupported mimetype ('{part.content_type}').")
     pictures = [part for part in files if part.name != "mask"]
     if not pictures:
-        raise Refusal(400, "missing_required_parameter", "Missing required parameter: 'image'.", param="image")
+        raise Refusal(
+            400, "missing_required_parameter", "Missing required parameter: 'image'.", param="image"
+        )
     for mask in [part for part in files if part.name == "mask"]:
         with Image.open(io.BytesIO(mask.data)) as cut, Image.open(io.BytesIO(pictures[0].data)) as whole:
             if "A" not in cut.getbands() or cut.size != whole.size:
-                raise Refusal(400, "invalid_image_file", "A mask needs an alpha channel and the image's size.")
+                raise Refusal(
+                    400, "invalid_image_file", "A mask needs an alpha channel and the image's size."
+                )

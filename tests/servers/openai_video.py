@@ -1,14 +1,14 @@
-"""A fake of the OpenAI-compatible `/videos`: the shape of OpenAI's Python client 3.54.0, as vLLM-Omni serves it.
+"""A fake of the OpenAI-compatible `/videos`, by OpenAI's Python client 3.54.0 and vLLM-Omni's document.
 
-OpenAI shut its own down on 2026-09-24; the shape lives on in vLLM-Omni (docs/serving/videos_api.md), LiteLLM and
-gateways. Each look at a job brings it a step on.
+OpenAI shut its own down on 2026-09-24; the shape lives on in vLLM-Omni (docs/serving/videos_api.md),
+LiteLLM and gateways. Each look at a job brings it a step on.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -23,7 +23,13 @@ EXTENSIONS: Final = frozenset(
     {"width", "height", "num_frames", "fps", "seed", "negative_prompt", "num_inference_steps"}
 )
 """What vLLM-Omni takes beside OpenAI's fields."""
-STAGES: Final = (("queued", 0), ("queued", 0), ("in_progress", 10), ("in_progress", 55), ("completed", 100))
+STAGES: Final[Sequence[tuple[str, int]]] = (
+    ("queued", 0),
+    ("queued", 0),
+    ("in_progress", 10),
+    ("in_progress", 55),
+    ("completed", 100),
+)
 """Status and percent, one for each look."""
 
 
@@ -69,7 +75,11 @@ class OpenAIVideoServer(ProviderServer):
         "moderation_blocked": "content_policy_output",
         "generation_failed": "provider_error",
     }
-    CANCELS: ClassVar[Mapping[Stage, str]] = {"queued": "requested", "running": "requested", "done": "too_late"}
+    CANCELS: ClassVar[Mapping[Stage, str]] = {
+        "queued": "requested",
+        "running": "requested",
+        "done": "too_late",
+    }
 
     def __init__(self, shelf: Shelf) -> None:
         super().__init__(shelf)
@@ -87,6 +97,9 @@ class OpenAIVideoServer(ProviderServer):
     def answer(self, request: Request) -> Answer:
         if request.headers.get("authorization") != f"Bearer {self.key}":
             return error(401, "invalid_api_key", "Incorrect API key provided.")
+        return self._routed(request)
+
+    def _routed(self, request: Request) -> Answer:
         match request.method, request.path.strip("/").split("/"):
             case "GET", ["v1", "models"]:
                 return as_json({"object": "list", "data": [{"id": name} for name in MODELS]})

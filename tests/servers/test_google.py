@@ -74,7 +74,7 @@ async def post(server: GoogleServer, path: str, body: Json, key: str = "") -> ht
     name, value = "x-goog-api-key", key or server.key
     if isinstance(server, VeoServer):
         name, value = "authorization", f"Bearer {value}"
-    async with httpx2.AsyncClient(verify=False) as http:
+    async with httpx2.AsyncClient(verify=False, timeout=30) as http:
         return await http.post(f"{server.url}{path}", json=body, headers={name: value})
 
 

@@ -38,7 +38,9 @@ def server(serving: OpenAIServer) -> OpenAIServer:
 @pytest.fixture
 async def sdk(server: OpenAIServer) -> AsyncIterator[openai.AsyncOpenAI]:
     http, base = httpx2.AsyncClient(verify=False), f"{server.url}/v1"
-    async with openai.AsyncOpenAI(api_key=server.key, base_url=base, max_retries=0, http_client=http) as client:
+    async with openai.AsyncOpenAI(
+        api_key=server.key, base_url=base, max_retries=0, http_client=http
+    ) as client:
         yield client
 
 
@@ -70,7 +72,9 @@ async def test_the_sdk_gets_partial_pictures(server: OpenAIServer, sdk: openai.A
     assert [sides(event.b64_json) for event in events] == [(64, 64)] * 3
 
 
-async def test_the_sdk_edits_with_references_and_a_mask(server: OpenAIServer, sdk: openai.AsyncOpenAI) -> None:
+async def test_the_sdk_edits_with_references_and_a_mask(
+    server: OpenAIServer, sdk: openai.AsyncOpenAI
+) -> None:
     """OpenAI's client sends pictures and a mask as a form, streamed or not."""
     mask = io.BytesIO()
     Image.new("RGBA", (64, 64)).save(mask, "PNG")
@@ -123,7 +127,10 @@ async def test_a_changed_request_is_refused(
         ({"mask": ("m.png", still(0, 64, 64), "image/png")}, "missing_required_parameter"),
         ({"image": ("a.gif", b"GIF89a", "image/gif")}, "unsupported_file_mimetype"),
         ({"sketch": ("a.png", still(0, 64, 64), "image/png")}, "unknown_parameter"),
-        ({name: ("a.png", still(0, 64, 64), "image/png") for name in ("image", "mask")}, "invalid_image_file"),
+        (
+            {name: ("a.png", still(0, 64, 64), "image/png") for name in ("image", "mask")},
+            "invalid_image_file",
+        ),
     ],
 )
 async def test_a_changed_form_is_refused(server: OpenAIServer, files: Any, code: str) -> None:

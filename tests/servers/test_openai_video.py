@@ -36,7 +36,9 @@ def server(serving: OpenAIVideoServer) -> OpenAIVideoServer:
 @pytest.fixture
 async def sdk(server: OpenAIVideoServer) -> AsyncIterator[openai.AsyncOpenAI]:
     http, base = httpx2.AsyncClient(verify=False), f"{server.url}/v1"
-    async with openai.AsyncOpenAI(api_key=server.key, base_url=base, max_retries=0, http_client=http) as client:
+    async with openai.AsyncOpenAI(
+        api_key=server.key, base_url=base, max_retries=0, http_client=http
+    ) as client:
         yield client
 
 
@@ -76,7 +78,9 @@ async def test_the_sdk_sees_each_stage(server: OpenAIVideoServer, sdk: openai.As
 
 
 @pytest.mark.parametrize("ending", OpenAIVideoServer.ENDINGS)
-async def test_the_sdk_sees_a_failure(server: OpenAIVideoServer, sdk: openai.AsyncOpenAI, ending: str) -> None:
+async def test_the_sdk_sees_a_failure(
+    server: OpenAIVideoServer, sdk: openai.AsyncOpenAI, ending: str
+) -> None:
     """A job that fails says why in `error`."""
     server.end_next(ending)
     video = await sdk.videos.create_and_poll(**GOOD)

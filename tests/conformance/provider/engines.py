@@ -18,9 +18,13 @@ import httpx2
 from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import InputMedia, MediaProvider, Output
 from media_pipeline.generation.providers.access import Access
+from media_pipeline.generation.providers.openai import OpenAIProvider
+from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
 from tests.servers.media import Shelf, still
+from tests.servers.openai import OpenAIServer
+from tests.servers.openai_video import OpenAIVideoServer
 from tests.servers.provider import ProviderServer
 from tests.servers.replicate import ReplicateServer
 
@@ -113,6 +117,8 @@ def remote(
 
 
 REMOTE: Mapping[str, Engine] = {
+    "openai": remote("openai", OpenAIServer, OpenAIProvider, path="/v1"),
+    "openai_video": remote("openai_video", OpenAIVideoServer, OpenAIVideoProvider, path="/v1"),
     "replicate": remote("replicate", ReplicateServer, ReplicateProvider),
 }
 ENGINES: Mapping[str, Engine] = {"procedural": procedural, **REMOTE}

@@ -27,14 +27,15 @@ from media_pipeline.generation.provider import (
     ModelInfo,
     Output,
     Preview,
-    ProviderError,
     ProviderEvent,
     Running,
     Submitting,
     Usage,
 )
 from media_pipeline.generation.providers.access import Access
+from media_pipeline.generation.providers.local import refuse_to_resume
 from media_pipeline.generation.providers.masks import with_alpha
+from media_pipeline.generation.providers.openai_errors import reason_of
 from media_pipeline.generation.providers.wire import MAX_ANSWER, Reply, Wire, find_message
 from media_pipeline.jsonvalue import Json
 
@@ -43,16 +44,6 @@ CALL_SECONDS: Final = 600.0
 FORMAT: Final = "png"
 PARTIALS: Final = 2
 """Partial pictures of a streamed one; each costs some tokens more."""
-
-_CODES: Final[Mapping[str, ErrorCode]] = {
-    "insufficient_quota": ErrorCode.QUOTA,
-    "billing_hard_limit_reached": ErrorCode.QUOTA,
-    "billing_not_active": ErrorCode.QUOTA,
-    "model_not_found": ErrorCode.GONE,
-    "rate_limit_exceeded": ErrorCode.RATE_LIMITED,
-    "server_error": ErrorCode.PROVIDER,
-}
-_POLICY: Final = frozenset({"moderation_blocked", "content_policy_violation"})
 
 Part = tuple[str, tuple[str, bytes, str]]
 """A file of a form: its field, name, bytes and type."""
@@ -84,22 +75,18 @@ class OpenAIProvider:
         path, content = _call(fields, await self._files(request))
         yield Submitting()
         call = self._wire.open("POST", path, seconds=CALL_SECONDS, **content)
-        async with call as response:
-            async with aclosing(self._read(response)) as events:
-                async for event in events:
-                    yield event
+        async with call as response, aclosing(self._read(response)) as events:
+            async for event in events:
+                yield event
 
-    async def resume(
+    def resume(
         self,
         request: GenerationRequest,  # noqa: ARG002 - the protocol's
         model: ModelInfo,  # noqa: ARG002 - the protocol's
         handle: Handle,  # noqa: ARG002 - the protocol's
     ) -> AsyncGenerator[ProviderEvent, None]:
         """Refuse: nothing of a call outlives its connection."""
-        nothing: tuple[ProviderEvent, ...] = ()
-        for event in nothing:
-            yield event
-        raise self._wire.error(ErrorCode.UNSUPPORTED, "A picture of openai cannot be resumed.")
+        return refuse_to_resume(self.name)
 
     async def cancel(self, handle: Handle) -> CancelOutcome:  # noqa: ARG002 - the protocol's
         """Refuse: closing the connection is all there is."""
@@ -138,7 +125,7 @@ class OpenAIProvider:
             return
         reply = await _whole(response)
         if not reply.ok:
-            raise self._refusal(reply)
+            raise self._wire.refusal(reply, reason_of(reply.json(), of_result=False))
         for event in self._made(reply.json()):
             yield event
 
@@ -154,12 +141,13 @@ class OpenAIProvider:
                         yield usage
                     return
                 case "error":
-                    raise self._error(event, during=True)
+                    reason = reason_of(event, of_result=True) or ErrorCode.PROVIDER
+                    raise self._wire.error(reason, f"openai: {find_message(event) or 'it failed'}")
                 case _:
                     pass
         raise self._wire.error(ErrorCode.NETWORK, "The stream of openai ended before the picture came.")
 
-    def _made(self, body: Json) -> list[ProviderEvent]:
+    def _made(self, body: Any) -> list[ProviderEvent]:
         match body:
             case {"data": [*items]}:
                 found = [item for item in items if isinstance(item, Mapping)]
@@ -167,12 +155,11 @@ class OpenAIProvider:
                 raise self._wire.error(
                     ErrorCode.NETWORK, "openai answered with something that is no picture."
                 )
-        answer: Mapping[str, Any] = body
         outputs: list[ProviderEvent] = [
-            Output(index=index, content_type=_type(answer), data=self._picture(item))
+            Output(index=index, content_type=_type(body), data=self._picture(item))
             for index, item in enumerate(found)
         ]
-        return [*outputs, usage] if (usage := _usage(answer)) else outputs
+        return [*outputs, usage] if (usage := _usage(body)) else outputs
 
     def _picture(self, item: Mapping[str, Any]) -> bytes:
         try:
@@ -185,21 +172,6 @@ class OpenAIProvider:
             return msgspec.json.decode(data, type=dict[str, Any])
         except msgspec.DecodeError:
             raise self._wire.error(ErrorCode.NETWORK, "The stream of openai cannot be read.") from None
-
-    def _refusal(self, reply: Reply) -> ProviderError:
-        if (code := _code(reply.json())) in _POLICY:
-            return self._error(reply.object(), during=False)
-        return self._wire.refusal(reply, _CODES.get(code))
-
-    def _error(self, body: Mapping[str, Any], *, during: bool) -> ProviderError:
-        """Say what an error object means; `during` the work, a refusal is of the result."""
-        code, said = _code(body), find_message(body) or "It failed without a reason."
-        if code in _POLICY:
-            of_result = during or "generated" in said
-            reason = ErrorCode.POLICY_OUTPUT if of_result else ErrorCode.POLICY_INPUT
-        else:
-            reason = _CODES.get(code, ErrorCode.PROVIDER)
-        return self._wire.error(reason, f"openai: {said}")
 
 
 def _fields(request: GenerationRequest, model: ModelInfo) -> dict[str, Json]:
@@ -232,16 +204,6 @@ def _text(value: Json) -> str:
 
 async def _whole(response: httpx2.Response) -> Reply:
     return Reply(response.status_code, response.headers, await response.aread())
-
-
-def _code(body: Json) -> str:
-    match body:
-        case {"error": {"code": str(code)}}:
-            return code
-        case {"error": {"type": str(kind)}}:
-            return kind
-        case _:
-            return ""
 
 
 def _type(answer: Mapping[str, Any]) -> str:
