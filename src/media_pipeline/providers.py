@@ -12,6 +12,7 @@ from media_pipeline.clock import Clock
 from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
+from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider, default_token
 from media_pipeline.generation.providers.openai import OpenAIProvider
 from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
@@ -48,6 +49,24 @@ ROWS: Final[Sequence[Row]] = (
         key="openai_video_api_key",
         address="openai_video_base_url",
         build=lambda access, _: OpenAIVideoProvider(access),
+    ),
+    Row(
+        name=GeminiProvider.name,
+        switch="gemini_api_key",
+        key="gemini_api_key",
+        address="gemini_base_url",
+        build=lambda access, _: GeminiProvider(access),
+    ),
+    Row(
+        name=VeoProvider.name,
+        switch="vertex_project",
+        address="vertex_base_url",
+        build=lambda access, settings: VeoProvider(
+            access,
+            project=str(settings.vertex_project),
+            location=settings.vertex_location,
+            token=default_token(),
+        ),
     ),
     Row(
         name=ReplicateProvider.name,

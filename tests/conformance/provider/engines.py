@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 import httpx2
 
 from media_pipeline.generation.catalogue import Catalogue
-from media_pipeline.generation.provider import InputMedia, MediaProvider, Output
+from media_pipeline.generation.provider import InputMedia, MediaKind, MediaProvider, Output
 from media_pipeline.generation.providers.access import Access
+from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider
 from media_pipeline.generation.providers.openai import OpenAIProvider
 from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
+from tests.servers.google import InteractionServer, PictureServer, VeoServer
 from tests.servers.media import Shelf, still
 from tests.servers.openai import OpenAIServer
 from tests.servers.openai_video import OpenAIVideoServer
@@ -116,7 +118,24 @@ def remote(
     return engine
 
 
+def gemini_of(kind: MediaKind) -> Adapter:
+    """Speak to one half of the Gemini API: pictures and films have nothing in common but the key."""
+    return lambda access: GeminiProvider(
+        replace(access, models=[model for model in access.models if model.kind == kind])
+    )
+
+
+def veo(access: Access) -> MediaProvider:
+    async def token() -> str:
+        return access.key
+
+    return VeoProvider(access, project="studio", location="us-central1", token=token)
+
+
 REMOTE: Mapping[str, Engine] = {
+    "google-pictures": remote("google", PictureServer, gemini_of("image")),
+    "google-films": remote("google", InteractionServer, gemini_of("video")),
+    "vertex": remote("vertex", VeoServer, veo),
     "openai": remote("openai", OpenAIServer, OpenAIProvider, path="/v1"),
     "openai_video": remote("openai_video", OpenAIVideoServer, OpenAIVideoProvider, path="/v1"),
     "replicate": remote("replicate", ReplicateServer, ReplicateProvider),
