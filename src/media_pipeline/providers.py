@@ -12,6 +12,7 @@ from media_pipeline.clock import Clock
 from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
+from media_pipeline.generation.providers.comfyui import ComfyUIProvider
 from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider, default_token
 from media_pipeline.generation.providers.openai import OpenAIProvider
 from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
@@ -67,6 +68,13 @@ ROWS: Final[Sequence[Row]] = (
             location=settings.vertex_location,
             token=default_token(),
         ),
+    ),
+    Row(
+        name=ComfyUIProvider.name,
+        switch="comfyui_url",
+        key="comfyui_api_key",
+        address="comfyui_url",
+        build=lambda access, settings: ComfyUIProvider(access, folder=settings.media_comfyui_workflows),
     ),
     Row(
         name=ReplicateProvider.name,

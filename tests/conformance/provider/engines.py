@@ -18,11 +18,13 @@ import httpx2
 from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import InputMedia, MediaKind, MediaProvider, Output
 from media_pipeline.generation.providers.access import Access
+from media_pipeline.generation.providers.comfyui import ComfyUIProvider
 from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider
 from media_pipeline.generation.providers.openai import OpenAIProvider
 from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
+from tests.servers.comfyui import ComfyUIServer
 from tests.servers.google import InteractionServer, PictureServer, VeoServer
 from tests.servers.media import Shelf, still
 from tests.servers.openai import OpenAIServer
@@ -133,6 +135,7 @@ def veo(access: Access) -> MediaProvider:
 
 
 REMOTE: Mapping[str, Engine] = {
+    "comfyui": remote("comfyui", ComfyUIServer, ComfyUIProvider),
     "google-pictures": remote("google", PictureServer, gemini_of("image")),
     "google-films": remote("google", InteractionServer, gemini_of("video")),
     "vertex": remote("vertex", VeoServer, veo),
