@@ -38,6 +38,7 @@ from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.devsecret import derive_secret, token_secret
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.generation.downloads import Downloads
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import InputMedia, MediaProvider
@@ -46,7 +47,7 @@ from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
-from media_pipeline.providers import build_providers
+from media_pipeline.providers import build_providers, own_origins
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
@@ -113,7 +114,13 @@ class Program:
         )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
         self.providers = self._build_providers() if providers is None else providers
-        self.manager = MediaGenerationManager(self.providers, clock=self.clock)
+        self.downloads = Downloads(
+            own=own_origins(settings),
+            max_bytes=settings.media_max_result_bytes,
+            seconds=settings.media_result_seconds,
+            clock=self.clock,
+        )
+        self.manager = MediaGenerationManager(self.providers, clock=self.clock, downloads=self.downloads)
         self.worker = Worker(
             self.queue,
             self._handlers(),
@@ -187,6 +194,7 @@ class Program:
         await self.bus.aclose()
         for provider in self.providers:
             await provider.aclose()
+        await self.downloads.aclose()
         await self.store.aclose()
         await self.database.aclose()
 

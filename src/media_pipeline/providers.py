@@ -10,9 +10,11 @@ from pydantic import SecretStr
 
 from media_pipeline.clock import Clock
 from media_pipeline.generation.catalogue import Catalogue
+from media_pipeline.generation.origins import Origin, origin
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
 from media_pipeline.generation.providers.comfyui import ComfyUIProvider
+from media_pipeline.generation.providers.fal import FalProvider
 from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider, default_token
 from media_pipeline.generation.providers.openai import OpenAIProvider
 from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
@@ -84,6 +86,14 @@ ROWS: Final[Sequence[Row]] = (
         build=lambda access, _: ReplicateProvider(access),
         calls_back=True,
     ),
+    Row(
+        name=FalProvider.name,
+        switch="fal_key",
+        key="fal_key",
+        address="fal_base_url",
+        build=lambda access, _: FalProvider(access),
+        calls_back=True,
+    ),
 )
 """In the order in which they are tried where nothing else is said."""
 
@@ -112,6 +122,12 @@ def build_providers(
         )
         for name in dict.fromkeys(names)
     ]
+
+
+def own_origins(settings: Settings, rows: Sequence[Row] = ROWS) -> frozenset[Origin]:
+    """Return where results may lie even if it is private: at the providers, and where the operator says."""
+    addresses = [getattr(settings, row.address) for row in rows if getattr(settings, row.switch)]
+    return frozenset(origin(url) for url in [*addresses, *settings.media_result_origins] if url)
 
 
 def _why_off(name: str, rows: Sequence[Row]) -> str:

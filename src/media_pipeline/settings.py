@@ -112,6 +112,13 @@ class Settings(BaseSettings):
     media_providers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="which providers serve, the first to try first; unset: all that are switched on"
     )
+    media_max_result_bytes: int = Field(
+        GIB // 2, gt=0, description="bytes of one result that a provider made, at most"
+    )
+    media_result_seconds: Seconds = Field(300, gt=0, description="how long fetching one result may take")
+    media_result_origins: Annotated[tuple[str, ...], NoDecode, AfterValidator(_are_origins)] = Field(
+        (), description="origins of results that may be private or plain http, comma-separated"
+    )
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
@@ -124,7 +131,7 @@ class Settings(BaseSettings):
     media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 
-    @field_validator("cors_origins", "media_providers", mode="before")
+    @field_validator("cors_origins", "media_providers", "media_result_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (

@@ -19,6 +19,7 @@ from typing import Final
 from media_pipeline.clock import Clock
 from media_pipeline.generation import fitting
 from media_pipeline.generation.commitment import Commitment, Verdict, unknown_submit
+from media_pipeline.generation.downloads import Downloads, read_data_url
 from media_pipeline.generation.fitting import resolve_size
 from media_pipeline.generation.offers import Offer, named
 from media_pipeline.generation.provider import (
@@ -26,6 +27,7 @@ from media_pipeline.generation.provider import (
     GenerationRequest,
     Handle,
     MediaProvider,
+    Output,
     ProviderError,
     ProviderEvent,
 )
@@ -86,7 +88,8 @@ class MediaGenerationManager:
     """Route requests over `providers`, in `order` (names; those it leaves out come last).
 
     `attempts` bounds the calls on one provider in one run; `max_parallel` bounds the attempts that run at
-    once on a provider, by its name, in this process; `chance` gives the jitter, 0..1.
+    once on a provider, by its name, in this process; `downloads` fetches results that are elsewhere, which
+    pass as they are without it; `chance` gives the jitter, 0..1.
     """
 
     def __init__(
@@ -97,11 +100,13 @@ class MediaGenerationManager:
         order: Sequence[str] | None = None,
         attempts: int = 3,
         max_parallel: Mapping[str, int] | None = None,
+        downloads: Downloads | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         places = {name: place for place, name in enumerate(order or ())}
         self._providers = sorted(providers, key=lambda provider: places.get(provider.name, len(places)))
         self._clock, self._attempts, self._chance = clock, attempts, chance
+        self._downloads = downloads
         self._gates = {name: asyncio.Semaphore(limit) for name, limit in (max_parallel or {}).items()}
 
     async def models(self) -> list[Offer]:
@@ -183,7 +188,7 @@ class MediaGenerationManager:
         """Generate or resume; a taken job that gets out of sight is looked for again by its handle."""
         for turn in itertools.count(1):
             try:
-                async with aclosing(_source(offer, request, commitment.handle)) as events:
+                async with aclosing(self._fetched(offer, request, commitment.handle)) as events:
                     async for event in events:
                         commitment.note(event)
                         yield event
@@ -197,6 +202,22 @@ class MediaGenerationManager:
                 await self._clock.sleep(self._pause(turn, error))
             else:
                 return
+
+    async def _fetched(
+        self, offer: Offer, request: GenerationRequest, handle: Handle | None
+    ) -> AsyncGenerator[ProviderEvent, None]:
+        """Pass on what the provider says; a result that is elsewhere comes with its bytes."""
+        async with aclosing(_source(offer, request, handle)) as events:
+            async for event in events:
+                if self._downloads is None or not isinstance(event, Output) or event.url is None:
+                    yield event
+                elif event.url.startswith("data:"):
+                    yield read_data_url(event)
+                else:
+                    fetching = self._downloads.fetch(event, kind=request.kind, provider=offer.provider.name)
+                    async with aclosing(fetching) as parts:
+                        async for part in parts:
+                            yield part
 
     async def _offers(self, request: GenerationRequest, resume: ResumePoint | None) -> list[Offer]:
         if resume is None:

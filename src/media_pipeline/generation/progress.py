@@ -13,7 +13,7 @@ from typing import Final, Protocol, Self
 from media_pipeline.clock import Clock
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.manager import AttemptStarted, ManagerEvent
-from media_pipeline.generation.provider import Advanced, GenerationRequest, Output, Queued, Running
+from media_pipeline.generation.provider import Advanced, Fetched, GenerationRequest, Output, Queued, Running
 from media_pipeline.ids import UserId
 from media_pipeline.realtime.events import Event, GenerationProgress
 
@@ -67,6 +67,8 @@ class ProgressReporter:
                 self._put("provider is working")
             case Advanced():
                 self._advance(event)
+            case Fetched(done, total, index):
+                self._put(self._of_many(_received(done, total), index))
             case Output():
                 self._raise_to(event.index, 1.0)
                 self._put(self._of_many("stored", event.index))
@@ -103,3 +105,8 @@ class ProgressReporter:
         if event is not None:
             with contextlib.suppress(MediaPipelineError):  # progress is worth no retry
                 await self._publisher.publish(self._user_id, event)
+
+
+def _received(done: int, total: int | None) -> str:
+    whole = "" if total is None else f" of {total / 1e6:.1f}"
+    return f"received {done / 1e6:.1f}{whole} MB"

@@ -154,6 +154,15 @@ class Preview:
     content_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """`done` bytes of the finished output `index` are here, of `total` where that is known."""
+
+    done: int
+    total: int | None
+    index: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One finished result: `data` or a `url` that soon expires, exactly one of them."""
@@ -179,7 +188,7 @@ class Usage:
     cost_usd: float | None = None
 
 
-ProviderEvent = Submitting | Submitted | Queued | Running | Advanced | Preview | Output | Usage
+ProviderEvent = Submitting | Submitted | Queued | Running | Advanced | Preview | Fetched | Output | Usage
 
 
 class ErrorCode(StrEnum):

@@ -19,7 +19,7 @@ from media_pipeline.db.statements import load_statements
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.item import Item, ItemKind, fold_words, searchable_words
-from media_pipeline.storage.paths import user_root
+from media_pipeline.storage.paths import original_prefix, user_root
 from media_pipeline.storage.store import Store, StoreError
 
 Sort = Literal["newest", "oldest", "largest"]
@@ -136,7 +136,15 @@ class Library:
         await self._store.delete(item.path)
         if item.thumbnail_path:
             await self._store.delete(item.thumbnail_path)
+        if item.source == "generated":
+            await self._erase_original(item)
         await self._db.execute(_SQL["forget"], {"path": item.path})
+
+    async def _erase_original(self, item: Item) -> None:
+        """Delete the provider's untouched bytes; their path follows from the item's, but for its type."""
+        index = item.path.rpartition("_")[2].partition(".")[0]
+        for left in await self._store.list(original_prefix(item.user_id, item.job_id, int(index))):
+            await self._store.delete(left.path)
 
 
 def keep_item(item: Item) -> Effect:

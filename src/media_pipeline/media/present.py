@@ -13,6 +13,7 @@ from media_pipeline.media.item import Item
 from media_pipeline.storage.store import Store
 
 _THUMBNAIL = "thumbnailPath"
+_ORIGINAL = "originalPath"
 
 
 def iso(seconds: float) -> str:
@@ -20,8 +21,11 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def describe(item: Item) -> dict[str, Json]:
-    """Write an item as a result keeps it: as on the wire, with its thumbnail's path and no URL."""
+def describe(item: Item, *, original: str | None = None) -> dict[str, Json]:
+    """Write an item as a result keeps it: as on the wire, with its thumbnail's path and no URL.
+
+    `original` is the path of the untouched bytes, where they stand beside the item.
+    """
     wire: dict[str, Json] = {
         "path": item.path,
         "contentType": item.content_type,
@@ -34,6 +38,7 @@ def describe(item: Item) -> dict[str, Json]:
         "height": item.height,
         "duration": item.duration,
         _THUMBNAIL: item.thumbnail_path,
+        _ORIGINAL: original,
         "alt": item.alt,
         "jobId": item.job_id,
         "prompt": item.prompt,
@@ -46,19 +51,23 @@ def describe(item: Item) -> dict[str, Json]:
 async def with_urls(store: Store | None, described: JsonObject) -> dict[str, Json]:
     """Give a described item its URLs; without a store it already has the provider's."""
     wire = dict(described)
-    thumbnail = wire.pop(_THUMBNAIL, None)
+    thumbnail, original = wire.pop(_THUMBNAIL, None), wire.pop(_ORIGINAL, None)
     if store is None:
         return wire
     wire["url"] = await store.get_url(str(wire["path"]))
     if isinstance(thumbnail, str):
         wire["thumbnailUrl"] = await store.get_url(thumbnail)
+    if isinstance(original, str):
+        wire["originalUrl"] = await store.get_url(original)
     return wire
 
 
 def named_objects(result: JsonObject) -> frozenset[str]:
     """Return the path of every object that a job's result stands for."""
     items = [*_listed(result.get("items")), *_listed([result.get("item")])]
-    return frozenset(str(item[name]) for item in items for name in ("path", _THUMBNAIL) if name in item)
+    return frozenset(
+        str(item[name]) for item in items for name in ("path", _THUMBNAIL, _ORIGINAL) if name in item
+    )
 
 
 def _listed(values: Json) -> list[JsonObject]:

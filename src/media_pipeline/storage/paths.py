@@ -89,6 +89,11 @@ def derived_prefix(user_id: UserId, job_id: JobId) -> str:
     return f"derived/{encode_user(user_id)}/{job_id}/"
 
 
+def original_prefix(user_id: UserId, job_id: JobId, index: int) -> str:
+    """Return the prefix of the untouched bytes of output `index`, where they differ from what is shown."""
+    return f"{derived_prefix(user_id, job_id)}original_{index}."
+
+
 def preview_path(user_id: UserId, job_id: JobId, index: int, *, number: int = 0) -> str:
     """Return where the `number`-th partial picture of output `index` lives.
 

@@ -19,12 +19,14 @@ from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import InputMedia, MediaKind, MediaProvider, Output
 from media_pipeline.generation.providers.access import Access
 from media_pipeline.generation.providers.comfyui import ComfyUIProvider
+from media_pipeline.generation.providers.fal import FalProvider
 from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider
 from media_pipeline.generation.providers.openai import OpenAIProvider
 from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
 from tests.servers.comfyui import ComfyUIServer
+from tests.servers.fal import FalServer
 from tests.servers.google import InteractionServer, PictureServer, VeoServer
 from tests.servers.media import Shelf, still
 from tests.servers.openai import OpenAIServer
@@ -141,6 +143,7 @@ REMOTE: Mapping[str, Engine] = {
     "vertex": remote("vertex", VeoServer, veo),
     "openai": remote("openai", OpenAIServer, OpenAIProvider, path="/v1"),
     "openai_video": remote("openai_video", OpenAIVideoServer, OpenAIVideoProvider, path="/v1"),
+    "fal": remote("fal", FalServer, FalProvider),
     "replicate": remote("replicate", ReplicateServer, ReplicateProvider),
 }
 ENGINES: Mapping[str, Engine] = {"procedural": procedural, **REMOTE}

@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 from media_pipeline.generation.provider import (
-    Advanced,
     CancelOutcome,
     ErrorCode,
     GenerationRequest,
@@ -31,6 +30,7 @@ from media_pipeline.generation.provider import (
     Usage,
 )
 from media_pipeline.generation.providers.access import Access
+from media_pipeline.generation.providers.bars import Bars
 from media_pipeline.generation.providers.binding import Images, bind, data_url
 from media_pipeline.generation.providers.polling import Polling
 from media_pipeline.generation.providers.wire import Reply, Wire
@@ -39,7 +39,6 @@ from media_pipeline.jsonvalue import Json
 INLINE_BYTES: Final = 256 * 1024
 """Larger inputs are uploaded as files, as Replicate asks."""
 SEEDS: Final = 2**31
-_BAR: Final = re.compile(r"(\d+)%\|[^|\n]*\|\s*(\d+)/(\d+)")
 _POLICY: Final = re.compile(r"nsfw|sensitive|flagged|safety|content polic", re.IGNORECASE)
 _OF_PROMPT: Final = re.compile(r"\b(prompt|input)\b(?!.*\boutput\b)", re.IGNORECASE | re.DOTALL)
 _OUTCOMES: Final[Mapping[str, CancelOutcome]] = {
@@ -172,7 +171,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self._status = ""
-        self._bar = ""
+        self._bars = Bars()
 
     def news(self, prediction: Mapping[str, Any]) -> list[ProviderEvent]:
         """Return what a new answer adds."""
@@ -181,11 +180,7 @@ class _Seen:
         if status != self._status:
             self._status = status
             events += [Queued()] if status == "starting" else [Running()] if status == "processing" else []
-        bars = list(_BAR.finditer(str(prediction.get("logs") or "")))
-        if bars and bars[-1][0] != self._bar and int(bars[-1][2]) > 0:
-            self._bar = bars[-1][0]
-            events.append(Advanced(int(bars[-1][2]), int(bars[-1][3]), "step"))
-        return events
+        return [*events, *self._bars.news(str(prediction.get("logs") or ""))]
 
 
 def _address(model: ModelInfo) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import functools
 import math
+import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ import httpx2
 import msgspec
 
 from media_pipeline.clock import Clock
+from media_pipeline.generation.origins import origin
 from media_pipeline.generation.provider import ErrorCode, ProviderError
 from media_pipeline.jsonvalue import Json
 
@@ -97,12 +100,8 @@ class Wire:
         self._clock = clock
         self._headers = dict(headers or {})
         self._secrets = [secret for secret in secrets if secret]
-        self._client = httpx2.AsyncClient(
-            transport=transport,
-            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32),
-            headers={"User-Agent": "media-pipeline"},
-        )
+        self._reading = _client(transport, idle=32)
+        self._writing = _client(transport, idle=0)  # an idle connection may be dead: was the order taken?
 
     async def ask(self, method: str, url: str, *, seconds: float = 60.0, **content: Any) -> Reply:
         """Send a request and return a successful answer; `url` may be relative to the base.
@@ -143,11 +142,12 @@ class Wire:
     ) -> AsyncGenerator[httpx2.Response, None]:
         """Send a request and give its answer as it arrives; faults inside the block are translated too."""
         target = self.locate(url)
+        client = self._reading if method == "GET" else self._writing
         headers = {**content.pop("headers", {}), **(self._headers if self.owns(target) else {})}
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._client.stream(method, target, headers=headers, **content) as response,
+                client.stream(method, target, headers=headers, **content) as response,
             ):
                 yield response
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as fault:
@@ -198,14 +198,24 @@ class Wire:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await self._reading.aclose()
+        await self._writing.aclose()
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port; `httpx2.InvalidURL` for what is none."""
-    parsed = httpx2.URL(url)
-    port = parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
-    return parsed.scheme, parsed.host, port
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Return the one context of this process: reading the certificates takes a tenth of a second."""
+    return httpx2.create_ssl_context()
+
+
+def _client(transport: httpx2.AsyncBaseTransport | None, *, idle: int) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        transport=transport,
+        verify=_tls(),
+        timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=idle),
+        headers={"User-Agent": "media-pipeline"},
+    )
 
 
 def read_retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
