@@ -14,6 +14,7 @@ from media_pipeline.generation.origins import Origin, origin
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
 from media_pipeline.generation.providers.comfyui import ComfyUIProvider
+from media_pipeline.generation.providers.diffusers import DiffusersProvider
 from media_pipeline.generation.providers.fal import FalProvider
 from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider, default_token
 from media_pipeline.generation.providers.openai import OpenAIProvider
@@ -32,7 +33,7 @@ class Row:
 
     name: str
     switch: str
-    address: str
+    address: str | None
     build: Callable[[Access, Settings], MediaProvider]
     key: str | None = None
     calls_back: bool = False
@@ -87,6 +88,14 @@ ROWS: Final[Sequence[Row]] = (
         calls_back=True,
     ),
     Row(
+        name=DiffusersProvider.name,
+        switch="media_diffusers_model",
+        address=None,
+        build=lambda access, settings: DiffusersProvider(
+            access.models, source=str(settings.media_diffusers_model)
+        ),
+    ),
+    Row(
         name=FalProvider.name,
         switch="fal_key",
         key="fal_key",
@@ -126,7 +135,9 @@ def build_providers(
 
 def own_origins(settings: Settings, rows: Sequence[Row] = ROWS) -> frozenset[Origin]:
     """Return where results may lie even if it is private: at the providers, and where the operator says."""
-    addresses = [getattr(settings, row.address) for row in rows if getattr(settings, row.switch)]
+    addresses = [
+        getattr(settings, row.address) for row in rows if row.address and getattr(settings, row.switch)
+    ]
     return frozenset(origin(url) for url in [*addresses, *settings.media_result_origins] if url)
 
 
@@ -140,7 +151,7 @@ def _access(
 ) -> Access:
     key = getattr(settings, row.key) if row.key else None
     return Access(
-        base_url=getattr(settings, row.address),
+        base_url=getattr(settings, row.address) if row.address else "",
         models=catalogue.of(row.name),
         key=key.get_secret_value() if isinstance(key, SecretStr) else "",
         clock=clock,

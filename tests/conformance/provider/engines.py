@@ -8,10 +8,12 @@ those of `test_provider.py` as against any provider, those of `test_remote.py` a
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import httpx2
 
@@ -19,12 +21,14 @@ from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.provider import InputMedia, MediaKind, MediaProvider, Output
 from media_pipeline.generation.providers.access import Access
 from media_pipeline.generation.providers.comfyui import ComfyUIProvider
+from media_pipeline.generation.providers.diffusers import DiffusersProvider
 from media_pipeline.generation.providers.fal import FalProvider
 from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider
 from media_pipeline.generation.providers.openai import OpenAIProvider
 from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
+from tests.conformance.provider import tiny
 from tests.servers.comfyui import ComfyUIServer
 from tests.servers.fal import FalServer
 from tests.servers.google import InteractionServer, PictureServer, VeoServer
@@ -83,6 +87,17 @@ async def procedural() -> AsyncIterator[Bench]:
     provider = ProceduralProvider(processes=1)
     yield Bench(provider, at_work=lambda: bool(provider.working))
     await provider.aclose()
+
+
+@asynccontextmanager
+async def diffusers() -> AsyncIterator[Bench]:
+    """A pipeline with random weights, in the child process that a real one has."""
+    with tempfile.TemporaryDirectory() as folder:
+        await asyncio.to_thread(tiny.build, Path(folder))
+        models = [replace(model, wire={"steps": 6}) for model in Catalogue.load().of("diffusers")]
+        provider = DiffusersProvider(models, source=folder)
+        yield Bench(provider, at_work=lambda: bool(provider.working))
+        await provider.aclose()
 
 
 async def read_input(image: InputMedia) -> bytes:
@@ -146,5 +161,7 @@ REMOTE: Mapping[str, Engine] = {
     "fal": remote("fal", FalServer, FalProvider),
     "replicate": remote("replicate", ReplicateServer, ReplicateProvider),
 }
-ENGINES: Mapping[str, Engine] = {"procedural": procedural, **REMOTE}
+HEAVY: Mapping[str, Engine] = {"diffusers": diffusers}
+"""Those whose extra weighs gigabytes: long, and skipped where it is not installed."""
+ENGINES: Mapping[str, Engine] = {"procedural": procedural, **REMOTE, **HEAVY}
 """Every test here runs against every provider."""

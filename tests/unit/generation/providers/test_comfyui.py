@@ -86,7 +86,7 @@ async def test_the_place_in_the_queue_is_told() -> None:
 
 
 async def test_an_older_server_is_cancelled_as_before() -> None:
-    """Without the route of today a waiting prompt is deleted, a running one interrupted, an ended one late."""
+    """Without the route of today a waiting prompt is deleted, a running interrupted, an ended one late."""
     async with adapter("comfyui", ComfyUIServer) as (provider, server, model):
         server.old = True
         for stage, outcome in (("queued", "cancelled"), ("running", "requested"), (None, "too_late")):

@@ -29,19 +29,15 @@ from media_pipeline.generation.provider import (
     Queued,
     Running,
 )
-from media_pipeline.generation.providers.procedural.pool import RendererLost, RendererPool
-from media_pipeline.generation.providers.procedural.wire import (
-    Failed,
-    Finished,
-    Message,
-    Order,
-    Partial,
-    Step,
-)
+from media_pipeline.generation.providers.child import Failed, Finished, Message, Partial, Step
+from media_pipeline.generation.providers.children import RendererLost, RendererPool
+from media_pipeline.generation.providers.local import refuse_to_resume
+from media_pipeline.generation.providers.procedural.wire import Order
 
 _RATIOS: Final = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16")
 _DEFAULT_FPS: Final = 24
 _SEEDS: Final = 2**32
+RENDERER: Final = "media_pipeline.generation.providers.procedural.renderer"
 
 SCENE: Final = ModelInfo(
     id="scene",
@@ -82,7 +78,7 @@ class ProceduralProvider:
     name = "procedural"
 
     def __init__(self, *, processes: int | None = None) -> None:
-        self._pool = RendererPool(size=processes or min(4, os.cpu_count() or 1))
+        self._pool = RendererPool(size=processes or min(4, os.cpu_count() or 1), module=RENDERER)
 
     async def models(self) -> Sequence[ModelInfo]:
         return (SCENE, LOOP)
@@ -109,19 +105,14 @@ class ProceduralProvider:
                         running = True
                     yield _event(message, order, index)
 
-    async def resume(
+    def resume(
         self,
         request: GenerationRequest,  # noqa: ARG002 - the protocol's
         model: ModelInfo,  # noqa: ARG002 - the protocol's
         handle: Handle,  # noqa: ARG002 - the protocol's
     ) -> AsyncGenerator[ProviderEvent, None]:
         """Refuse: local work ends with its process and is begun again instead."""
-        nothing: tuple[ProviderEvent, ...] = ()
-        for event in nothing:
-            yield event
-        raise ProviderError(
-            ErrorCode.UNSUPPORTED, "Local work cannot be resumed, only begun again.", provider=self.name
-        )
+        return refuse_to_resume(self.name)
 
     async def cancel(self, handle: Handle) -> CancelOutcome:  # noqa: ARG002 - the protocol's
         """Refuse: closing the generator is what stops local work."""

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 from typing import Final
 
+from media_pipeline.generation.providers.child import Finished, Message, Partial, Step
 from media_pipeline.generation.providers.procedural import theme
 from media_pipeline.generation.providers.procedural.canvas import Painting, finished, to_png, to_preview
 from media_pipeline.generation.providers.procedural.film import Film
@@ -13,7 +14,7 @@ from media_pipeline.generation.providers.procedural.landscape import Landscape
 from media_pipeline.generation.providers.procedural.nebula import Nebula
 from media_pipeline.generation.providers.procedural.silk import Silk
 from media_pipeline.generation.providers.procedural.theme import Motif, Theme
-from media_pipeline.generation.providers.procedural.wire import Finished, Message, Order, Partial, Step
+from media_pipeline.generation.providers.procedural.wire import Order
 
 _STEPS_A_PREVIEW: Final = 4
 _FRAMES_A_PREVIEW: Final = 12

@@ -1,4 +1,4 @@
-"""Renderer processes: started when first needed, used again, stopped in the middle of an order."""
+"""Child processes for local work: started when needed, used again, stopped in the middle of an order."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from media_pipeline.generation.providers.procedural.wire import (
+import msgspec
+
+from media_pipeline.generation.providers.child import (
     PREFIX,
     Failed,
     Finished,
     Message,
-    Order,
     pack,
     unpack_message,
 )
 
-_MODULE: Final = "media_pipeline.generation.providers.procedural.renderer"
 _GRACE: Final = 2.0
 """Seconds between asking a renderer to leave and killing it: one step takes less."""
 
@@ -30,9 +30,10 @@ class RendererLost(Exception):
 
 
 class RendererPool:
-    """At most `size` renderers; an order that finds all busy waits for one."""
+    """At most `size` renderers, processes of `module`; an order that finds all busy waits for one."""
 
-    def __init__(self, *, size: int) -> None:
+    def __init__(self, *, size: int, module: str) -> None:
+        self._module = module
         self._free = asyncio.Semaphore(size)
         self._idle: list[Process] = []
         self._busy: set[Process] = set()
@@ -48,7 +49,7 @@ class RendererPool:
         """The process ids of the renderers that draw now."""
         return tuple(process.pid for process in self._busy)
 
-    async def draw(self, order: Order) -> AsyncGenerator[Message, None]:
+    async def draw(self, order: msgspec.Struct) -> AsyncGenerator[Message, None]:
         """Yield what a renderer says until it is done; closing the generator ends the work there.
 
         Raises `RendererLost` when the renderer dies; the next order gets a new one.
@@ -86,7 +87,7 @@ class RendererPool:
             self._free.release()
 
     async def _take(self) -> Process:
-        process = self._idle.pop() if self._idle else await _start()
+        process = self._idle.pop() if self._idle else await _start(self._module)
         self._busy.add(process)
         return process
 
@@ -99,15 +100,15 @@ class RendererPool:
         await _stop(process)
 
 
-async def _start() -> Process:
+async def _start(module: str) -> Process:
     # Numpy's linear algebra is not used; without this every renderer would keep threads for it.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", _MODULE, stdin=PIPE, stdout=PIPE, env=environment
+        sys.executable, "-m", module, stdin=PIPE, stdout=PIPE, env=environment
     )
 
 
-async def _converse(process: Process, order: Order) -> AsyncGenerator[Message, None]:
+async def _converse(process: Process, order: msgspec.Struct) -> AsyncGenerator[Message, None]:
     if process.stdin is None or process.stdout is None:
         raise RendererLost
     try:
