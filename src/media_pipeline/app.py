@@ -39,6 +39,7 @@ from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.devsecret import derive_secret, token_secret
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.downloads import Downloads
+from media_pipeline.generation.fleet import DatabaseFleet
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import InputMedia, MediaProvider
@@ -47,7 +48,7 @@ from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
-from media_pipeline.providers import build_providers, own_origins
+from media_pipeline.providers import BUILT_IN, build_providers, own_origins
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
@@ -67,6 +68,8 @@ from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
 
 _log = structlog.get_logger(__name__)
+WITHDRAWAL = 30.0
+"""Seconds that a handler has beyond a job's deadline to stop what it began elsewhere."""
 STUDIO_FOLDERS = (
     Path(__file__).parent / "studio",
     Path(__file__).parents[2] / "web" / "apps" / "studio" / "dist",
@@ -120,7 +123,10 @@ class Program:
             seconds=settings.media_result_seconds,
             clock=self.clock,
         )
-        self.manager = MediaGenerationManager(self.providers, clock=self.clock, downloads=self.downloads)
+        self.fleet = DatabaseFleet(self.database, clock=self.clock, limits=self._limits())
+        self.manager = MediaGenerationManager(
+            self.providers, clock=self.clock, fleet=self.fleet, downloads=self.downloads
+        )
         self.worker = Worker(
             self.queue,
             self._handlers(),
@@ -131,7 +137,7 @@ class Program:
                 lease=settings.media_lease_seconds,
                 poll=settings.media_poll_seconds,
                 grace=settings.media_grace_seconds,
-                deadline=settings.media_job_seconds,
+                deadline=settings.media_job_seconds + WITHDRAWAL,
             ),
             clock=self.clock,
         )
@@ -164,7 +170,7 @@ class Program:
             self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
         remover = Remover(self.library, clock=self.clock)
-        for part in (self.worker.run(), rescuer.run(), republisher.run(), remover.run()):
+        for part in (self.worker.run(), rescuer.run(), republisher.run(), remover.run(), self.fleet.keep()):
             self._tasks.append(asyncio.create_task(part))
 
     async def part_died(self) -> None:
@@ -240,6 +246,11 @@ class Program:
             max_bytes=settings.media_memory_store_bytes,
         )
 
+    def _limits(self) -> Mapping[str, int]:
+        """Return how many attempts may run at once, of providers that are elsewhere."""
+        remote = [each.name for each in self.providers if each.name != BUILT_IN]
+        return dict.fromkeys(remote, self.settings.media_provider_jobs)
+
     def _build_providers(self) -> list[MediaProvider]:
         async def read_input(image: InputMedia) -> bytes:
             return await self.store.read(image.path)
@@ -248,8 +259,15 @@ class Program:
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {
-            "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
-            "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
+            f"generate.{handler.kind}": handler(
+                self.manager,
+                self.store,
+                self.publisher,
+                clock=self.clock,
+                deadline=self.settings.media_job_seconds,
+            )
+            for handler in (ImageHandler, VideoHandler)
+        } | {
             "upload": self.uploads.ingest,
         }
 

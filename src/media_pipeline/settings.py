@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     media_providers: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="which providers serve, the first to try first; unset: all that are switched on"
     )
+    media_provider_jobs: int = Field(
+        50, ge=1, le=10_000, description="jobs that run at once at one provider, over all workers"
+    )
     media_max_result_bytes: int = Field(
         GIB // 2, gt=0, description="bytes of one result that a provider made, at most"
     )
@@ -125,7 +128,7 @@ class Settings(BaseSettings):
     media_lease_seconds: Seconds = Field(30, ge=1, description="how long a silent worker keeps its jobs")
     media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")
     media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")
-    media_job_seconds: Seconds = Field(1800, gt=0, description="how long one run of a job may take")
+    media_job_seconds: Seconds = Field(1800, gt=0, description="how long a job may take from its first start")
     media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
     media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
     media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")

@@ -186,6 +186,9 @@ class AttemptView(Answer):
     started_at: str
     ended_at: str | None = None
     error: str | None = None
+    cancel: str | None = Field(
+        None, description="what the provider answered to a cancel: cancelled, requested, too_late, …"
+    )
 
 
 class JobError(Answer):

@@ -30,6 +30,7 @@ class Results:
         self._passed: dict[int, dict[str, Json]] = {}
         self._seed: int | None = None
         self._cost: float | None = None
+        self._usage: dict[str, Json] = {}
 
     async def note(self, event: ManagerEvent) -> None:
         """Take what an attempt brings; a new attempt starts from nothing."""
@@ -39,7 +40,7 @@ class Results:
             case Output():
                 await self._take(event)
             case Usage():
-                self._cost = event.cost_usd
+                self._cost, self._usage = event.cost_usd, dict(event.figures)
             case _:
                 pass
 
@@ -55,12 +56,14 @@ class Results:
         }
         if self._cost is not None:
             result["cost"] = self._cost
+        if self._usage:
+            result["usage"] = self._usage
         return Outcome(result, [keep_item(kept.item) for kept in items])
 
     def _begin(self, provider: str, model: str) -> None:
         self._provider, self._model = provider, model
         self._items, self._passed = {}, {}
-        self._seed = self._cost = None
+        self._seed, self._cost, self._usage = None, None, {}
 
     async def _take(self, output: Output) -> None:
         if not 0 <= output.index < self._request.n:
