@@ -251,7 +251,7 @@ class InteractionServer(GoogleServer):
         if request.path.endswith("/cancel"):
             return "cancel"
         if "/files/" in request.path:
-            return "content"
+            return "content" if request.path.endswith(":download") else "file"
         return (
             "submit" if request.method == "POST" else "poll" if "/interactions/" in request.path else "check"
         )

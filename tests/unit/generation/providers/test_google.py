@@ -47,7 +47,7 @@ async def test_a_film_comes_inline_or_as_a_file() -> None:
         [output] = only(Output, await made(provider, model))
         assert output.url
         assert output.url.startswith(server.url)
-        assert server.count("content") == 2
+        assert server.count("file") == 2
         server.inline = True
         [output] = only(Output, await made(provider, model))
         assert output.data
