@@ -7,7 +7,10 @@ from media_pipeline.generation.provider import MediaKind, ModelInfo
 
 from .engines import ENGINES, HEAVY, Bench
 
-PARAMETERS = [pytest.param(name, marks=[pytest.mark.long] if name in HEAVY else []) for name in ENGINES]
+PARAMETERS = [
+    pytest.param(name, marks=[pytest.mark.long, pytest.mark.timeout(600)] if name in HEAVY else [])
+    for name in ENGINES
+]
 
 
 @pytest_asyncio.fixture(params=PARAMETERS, scope="module", loop_scope="module")

@@ -58,7 +58,7 @@ def load(source: str) -> Any:
         )
         half = torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
         dtype = torch.float32 if device == "cpu" else half
-        pipeline = DiffusionPipeline.from_pretrained(source, torch_dtype=dtype).to(device)
+        pipeline = DiffusionPipeline.from_pretrained(source, dtype=dtype).to(device)
         pipeline.set_progress_bar_config(disable=True)
         _loaded[source] = pipeline
     return _loaded[source]
