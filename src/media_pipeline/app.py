@@ -31,6 +31,7 @@ from media_pipeline.api.routes.media import media_routes
 from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
+from media_pipeline.api.routes.webhooks import webhooks_routes
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import Database
 from media_pipeline.db.migrate import check_migrated, migrate
@@ -38,17 +39,16 @@ from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.devsecret import derive_secret, token_secret
 from media_pipeline.errors import MediaPipelineError
-from media_pipeline.generation.downloads import Downloads
-from media_pipeline.generation.fleet import DatabaseFleet
+from media_pipeline.generation.callbacks import Callbacks, CallsBack
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
-from media_pipeline.generation.provider import InputMedia, MediaProvider
+from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.library import Library
 from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.uploads import Uploads
-from media_pipeline.providers import BUILT_IN, build_providers, own_origins
+from media_pipeline.providers import build_downloads, build_fleet, build_knocks, build_providers
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
@@ -116,14 +116,17 @@ class Program:
             max_bytes=settings.media_max_upload_bytes,
         )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
-        self.providers = self._build_providers() if providers is None else providers
-        self.downloads = Downloads(
-            own=own_origins(settings),
-            max_bytes=settings.media_max_result_bytes,
-            seconds=settings.media_result_seconds,
-            clock=self.clock,
-        )
-        self.fleet = DatabaseFleet(self.database, clock=self.clock, limits=self._limits())
+        self.knocks = build_knocks(self.line)
+        if providers is None:
+            providers = build_providers(
+                settings,
+                clock=self.clock,
+                read_input=lambda image: self.store.read(image.path),
+                knocks=self.knocks,
+            )
+        self.providers = providers
+        self.fleet = build_fleet(settings, self.providers, database=self.database, clock=self.clock)
+        self.downloads = build_downloads(settings, clock=self.clock)
         self.manager = MediaGenerationManager(
             self.providers, clock=self.clock, fleet=self.fleet, downloads=self.downloads
         )
@@ -246,16 +249,9 @@ class Program:
             max_bytes=settings.media_memory_store_bytes,
         )
 
-    def _limits(self) -> Mapping[str, int]:
-        """Return how many attempts may run at once, of providers that are elsewhere."""
-        remote = [each.name for each in self.providers if each.name != BUILT_IN]
-        return dict.fromkeys(remote, self.settings.media_provider_jobs)
-
-    def _build_providers(self) -> list[MediaProvider]:
-        async def read_input(image: InputMedia) -> bytes:
-            return await self.store.read(image.path)
-
-        return build_providers(self.settings, clock=self.clock, read_input=read_input)
+    def callbacks(self) -> list[Callbacks]:
+        """Return what takes the calls of each provider that calls back."""
+        return [Callbacks(each, self.knocks) for each in self.providers if isinstance(each, CallsBack)]
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {
@@ -324,6 +320,7 @@ def _routers(program: Program) -> list[APIRouter]:
         media_routes(program.library, store, program.publisher),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
+        webhooks_routes(program.callbacks()),
         storage_routes(store, on_progress=program.meter.note_stored, standing=program.uploads.standing),
         studio_routes(_studio_folder(), program.tokens if program.settings.development else None),
     ]

@@ -39,7 +39,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         yield await _try("bus", partial(_use_redis, program.line))
     yield await _try("store", partial(_use_store, program.store))
     for provider in program.providers:
-        yield await _try(f"provider {provider.name}", partial(_ask_models, provider))
+        yield await _try(f"provider {provider.name}", partial(_check_provider, provider))
 
 
 async def _try(subject: str, use: Callable[[], Awaitable[str]]) -> Finding:
@@ -78,5 +78,10 @@ async def _use_store(store: Store) -> str:
     return f"{type(store).__name__} keeps and returns bytes"
 
 
-async def _ask_models(provider: MediaProvider) -> str:
-    return f"offers {', '.join(model.id for model in await provider.models())}"
+async def _check_provider(provider: MediaProvider) -> str:
+    """Try the key with a call that costs nothing."""
+    try:
+        said = await provider.check()
+        return f"{said}; offers {', '.join(model.id for model in await provider.models())}"
+    finally:
+        await provider.aclose()

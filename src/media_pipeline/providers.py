@@ -1,15 +1,19 @@
-"""Which settings switch which provider on: one row an adapter."""
+"""Which settings switch which provider on, one row an adapter; and what all of them share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
 from media_pipeline.clock import Clock
+from media_pipeline.db.database import Database
 from media_pipeline.generation.catalogue import Catalogue
+from media_pipeline.generation.downloads import Downloads
+from media_pipeline.generation.fleet import DatabaseFleet
+from media_pipeline.generation.knocks import Knocks
 from media_pipeline.generation.origins import Origin, origin
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
@@ -21,6 +25,7 @@ from media_pipeline.generation.providers.openai import OpenAIProvider
 from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
+from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings, SettingsError
 
 
@@ -37,6 +42,17 @@ class Row:
     build: Callable[[Access, Settings], MediaProvider]
     key: str | None = None
     calls_back: bool = False
+    webhook_secret: str | None = None
+    webhook_keys: Callable[[Settings], str] = lambda _: ""
+
+
+class Given(NamedTuple):
+    """What every provider shares."""
+
+    catalogue: Catalogue
+    clock: Clock
+    read_input: ReadInput
+    knocks: Knocks | None
 
 
 ROWS: Final[Sequence[Row]] = (
@@ -86,6 +102,16 @@ ROWS: Final[Sequence[Row]] = (
         address="replicate_base_url",
         build=lambda access, _: ReplicateProvider(access),
         calls_back=True,
+        webhook_secret="replicate_webhook_secret",  # noqa: S106 - the setting's name
+    ),
+    Row(
+        name=FalProvider.name,
+        switch="fal_key",
+        key="fal_key",
+        address="fal_base_url",
+        build=lambda access, _: FalProvider(access),
+        calls_back=True,
+        webhook_keys=lambda settings: f"{settings.fal_rest_url}/.well-known/jwks.json",
     ),
     Row(
         name=DiffusersProvider.name,
@@ -95,22 +121,20 @@ ROWS: Final[Sequence[Row]] = (
             access.models, source=str(settings.media_diffusers_model)
         ),
     ),
-    Row(
-        name=FalProvider.name,
-        switch="fal_key",
-        key="fal_key",
-        address="fal_base_url",
-        build=lambda access, _: FalProvider(access),
-        calls_back=True,
-    ),
 )
 """In the order in which they are tried where nothing else is said."""
 
+KNOCKS: Final = b"media-pipeline:knocks"
 BUILT_IN: Final = ProceduralProvider.name
 
 
 def build_providers(
-    settings: Settings, *, clock: Clock, read_input: ReadInput, rows: Sequence[Row] = ROWS
+    settings: Settings,
+    *,
+    clock: Clock,
+    read_input: ReadInput,
+    knocks: Knocks | None = None,
+    rows: Sequence[Row] = ROWS,
 ) -> list[MediaProvider]:
     """Build the providers that `settings` switch on, in the order in which they are tried.
 
@@ -123,14 +147,45 @@ def build_providers(
     for name in names:
         if name not in on and name != BUILT_IN:
             raise SettingsError(f"MEDIA_PROVIDERS: {name} is {_why_off(name, rows)}")
+    given = Given(catalogue, clock, read_input, knocks)
     return [
         ProceduralProvider()
         if name == BUILT_IN
-        else on[name].build(
-            _access(on[name], settings, catalogue=catalogue, clock=clock, read_input=read_input), settings
-        )
+        else on[name].build(_access(on[name], settings, given), settings)
         for name in dict.fromkeys(names)
     ]
+
+
+def build_fleet(
+    settings: Settings, providers: Sequence[MediaProvider], *, database: Database, clock: Clock
+) -> DatabaseFleet:
+    """Build what keeps all workers together within the limits of providers that are elsewhere."""
+    remote = [each.name for each in providers if each.name != BUILT_IN]
+    return DatabaseFleet(database, clock=clock, limits=dict.fromkeys(remote, settings.media_provider_jobs))
+
+
+def build_downloads(settings: Settings, *, clock: Clock) -> Downloads:
+    """Build what fetches results."""
+    return Downloads(
+        own=own_origins(settings),
+        max_bytes=settings.media_max_result_bytes,
+        seconds=settings.media_result_seconds,
+        clock=clock,
+    )
+
+
+def build_knocks(line: RedisLine | None) -> Knocks:
+    """Build the doors of this process, which with Redis open in the others too."""
+    if line is None:
+        return Knocks()
+
+    def tell(payload: bytes) -> None:
+        if line.link is not None:
+            line.link.tell("PUBLISH", KNOCKS, payload)
+
+    knocks = Knocks(tell)
+    line.hear(KNOCKS, knocks.hear)
+    return knocks
 
 
 def own_origins(settings: Settings, rows: Sequence[Row] = ROWS) -> frozenset[Origin]:
@@ -146,17 +201,22 @@ def _why_off(name: str, rows: Sequence[Row]) -> str:
     return f"off: set {switches[name]}" if name in switches else "no provider of this release"
 
 
-def _access(
-    row: Row, settings: Settings, *, catalogue: Catalogue, clock: Clock, read_input: ReadInput
-) -> Access:
-    key = getattr(settings, row.key) if row.key else None
+def _access(row: Row, settings: Settings, given: Given) -> Access:
     return Access(
         base_url=getattr(settings, row.address) if row.address else "",
-        models=catalogue.of(row.name),
-        key=key.get_secret_value() if isinstance(key, SecretStr) else "",
-        clock=clock,
-        read_input=read_input,
+        models=given.catalogue.of(row.name),
+        key=_secret(settings, row.key),
+        clock=given.clock,
+        read_input=given.read_input,
         webhook_url=f"{settings.base_url}/webhooks/{row.name}"
         if row.calls_back and not settings.on_loopback
         else None,
+        webhook_secret=_secret(settings, row.webhook_secret),
+        webhook_keys_url=row.webhook_keys(settings),
+        knocks=given.knocks,
     )
+
+
+def _secret(settings: Settings, name: str | None) -> str:
+    value = getattr(settings, name) if name else None
+    return value.get_secret_value() if isinstance(value, SecretStr) else ""

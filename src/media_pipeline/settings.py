@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     )
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
-    media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
+    media_concurrency: int = Field(4, ge=1, le=1000, description="jobs that run at once in a worker")
     media_lease_seconds: Seconds = Field(30, ge=1, description="how long a silent worker keeps its jobs")
     media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")
     media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")

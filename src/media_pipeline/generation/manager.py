@@ -12,7 +12,6 @@ import itertools
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -36,6 +35,7 @@ from media_pipeline.generation.provider import (
     ProviderError,
     ProviderEvent,
 )
+from media_pipeline.generation.tries import AttemptEnded, AttemptStarted, ManagerEvent, ResumePoint
 
 _log = structlog.get_logger(__name__)
 __all__ = [
@@ -59,38 +59,6 @@ GONE_SECONDS: Final = 3600.0
 """For so long a model that its provider calls gone is not asked for again, by this process."""
 HEALS: Final = 8
 """How often a taken job that got out of sight is looked for in one attempt."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
-    """Attempt `number` is about to be made; nothing has been asked of the provider yet."""
-
-    number: int
-    provider: str
-    model: str
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
-    """Attempt `number` is over: well, or with `error`.
-
-    It does not come when a taken job stays out of sight: that attempt is open until it is resumed.
-    """
-
-    number: int
-    error: ProviderError | None = None
-
-
-ManagerEvent = ProviderEvent | AttemptStarted | AttemptEnded
-
-
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """What an earlier run left behind; without a `handle` only the intent to submit is known."""
-
-    provider: str
-    model: str
-    handle: Handle | None
 
 
 class MediaGenerationManager:
@@ -180,7 +148,7 @@ class MediaGenerationManager:
 
     async def cancel(self, taken: ResumePoint) -> CancelOutcome | None:
         """Ask a provider to stop a job it has taken; None where nobody knows what came of it."""
-        provider = next((each for each in self._providers if each.name == taken.provider), None)
+        provider = self._named(taken.provider)
         if provider is None or taken.handle is None:
             return None
         try:
@@ -277,12 +245,15 @@ class MediaGenerationManager:
         return left
 
     async def _find(self, resume: ResumePoint) -> Offer:
-        for provider in self._providers:
-            for model in await provider.models() if provider.name == resume.provider else ():
-                if model.id == resume.model:
-                    return Offer(provider, model)
+        provider = self._named(resume.provider)
+        for model in await provider.models() if provider else ():
+            if model.id == resume.model and provider:
+                return Offer(provider, model)
         sentence = f"The job is at {resume.provider} ({resume.model}), which is not configured any more."
         raise ProviderError(ErrorCode.UNSUPPORTED, sentence, provider=resume.provider)
+
+    def _named(self, name: str) -> MediaProvider | None:
+        return next((each for each in self._providers if each.name == name), None)
 
     def _is_gone(self, provider: MediaProvider, model: ModelInfo) -> bool:
         return self._gone.get((provider.name, model.id), 0.0) > self._clock.monotonic()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from media_pipeline.clock import Clock, SystemClock
+from media_pipeline.generation.knocks import Knocks
 from media_pipeline.generation.provider import InputMedia, ModelInfo
 
 ReadInput = Callable[[InputMedia], Awaitable[bytes]]
@@ -18,7 +19,10 @@ async def _no_input(image: InputMedia) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """A provider's address, key and models; `webhook_url` where it can call us back."""
+    """A provider's address, key and models; `webhook_url` where it can call us back.
+
+    `webhook_secret` and `webhook_keys_url` prove its calls, and `knocks` tell of them.
+    """
 
     base_url: str
     models: Sequence[ModelInfo]
@@ -26,3 +30,6 @@ class Access:
     clock: Clock = field(default_factory=SystemClock)
     read_input: ReadInput = _no_input
     webhook_url: str | None = None
+    webhook_secret: str = field(default="", repr=False)
+    webhook_keys_url: str = ""
+    knocks: Knocks | None = None

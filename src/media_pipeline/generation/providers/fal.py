@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from media_pipeline.generation.callbacks import Call
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -34,8 +35,12 @@ from media_pipeline.generation.providers.access import Access
 from media_pipeline.generation.providers.bars import Bars
 from media_pipeline.generation.providers.binding import bind, data_url
 from media_pipeline.generation.providers.polling import Polling
+from media_pipeline.generation.providers.signatures import WebhookRefused, check_fal, read_key_set
 from media_pipeline.generation.providers.wire import Reply, Wire
 
+KEYS_SECONDS: Final = 86400.0
+KEYS_PAUSE: Final = 60.0
+"""A call that does not verify makes the keys be read again, not more often than this."""
 SEEDS: Final = 2**31
 NOBODY: Final = "fal-ai/flux/requests/00000000-0000-0000-0000-000000000000/status"
 """A request that never was: who may ask gets 404, a wrong key 401."""
@@ -56,6 +61,8 @@ class FalProvider:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self._keys: list[bytes] = []
+        self._keys_until = 0.0
         self._wire = Wire(
             self.name,
             base_url=access.base_url,
@@ -63,7 +70,7 @@ class FalProvider:
             headers={"Authorization": f"Key {access.key}"},
             secrets=[access.key],
         )
-        self._polling = Polling(access.clock)
+        self._polling = Polling(access.clock, provider=self.name, knocks=access.knocks)
 
     async def models(self) -> Sequence[ModelInfo]:
         return self._access.models
@@ -110,6 +117,24 @@ class FalProvider:
             raise self._wire.refusal(reply)
         return "the key is accepted"
 
+    async def read_call(self, headers: Mapping[str, str], body: bytes) -> Call:
+        """Verify a webhook and return what it is about; the public keys are kept for a day at most."""
+        now = self._access.clock.now()
+        if now >= self._keys_until:
+            await self._fetch_keys(now)
+        try:
+            request = check_fal(headers, body, keys=self._keys, now=now)
+        except WebhookRefused:
+            if now < self._keys_until - KEYS_SECONDS + KEYS_PAUSE:
+                raise
+            await self._fetch_keys(now)  # they may have been changed since
+            request = check_fal(headers, body, keys=self._keys, now=now)
+        return Call(request, request)
+
+    async def _fetch_keys(self, now: float) -> None:
+        self._keys = read_key_set(await self._wire.ask_object("GET", self._access.webhook_keys_url))
+        self._keys_until = now + KEYS_SECONDS
+
     async def aclose(self) -> None:
         await self._wire.aclose()
 
@@ -134,7 +159,7 @@ class FalProvider:
         """Tell how a request goes until it has ended, then fetch what it made."""
         seen = _Seen()
         ask = lambda: self._wire.ask_object("GET", handle["status"], params={"logs": "1"})  # noqa: E731
-        async with aclosing(self._polling.watch(ask)) as answers:
+        async with aclosing(self._polling.watch(ask, job=handle["id"])) as answers:
             async for status in answers:
                 for event in seen.news(status):
                     yield event

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, TypeVar
 
 from media_pipeline.clock import Clock
+from media_pipeline.generation.knocks import Knocks
 from media_pipeline.generation.provider import ErrorCode, ProviderError
 
 T = TypeVar("T")
@@ -38,15 +39,25 @@ class Polling:
     """The questions of one provider in this process."""
 
     def __init__(
-        self, clock: Clock, *, rate: float = RATE, chance: Callable[[], float] = random.random
+        self,
+        clock: Clock,
+        *,
+        provider: str = "",
+        knocks: Knocks | None = None,
+        rate: float = RATE,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._clock, self._chance = clock, chance
+        self._provider, self._knocks = provider, knocks
         self._gap = 1.0 / rate
         self._next = 0.0
 
-    async def watch(self, ask: Callable[[], Awaitable[T]]) -> AsyncGenerator[T, None]:
+    async def watch(
+        self, ask: Callable[[], Awaitable[T]], *, job: str | None = None
+    ) -> AsyncGenerator[T, None]:
         """Yield what `ask` returns, each time a little later, until the reader has seen enough.
 
+        A knock for `job`, the provider's own id, asks at once.
         A job that the provider does not know any more is `ProviderError(EXPIRED)`.
         """
         wait, faults = FIRST_WAIT, 0
@@ -63,8 +74,14 @@ class Polling:
             else:
                 faults = 0
                 yield answer
-            await self._clock.sleep(pause * (0.8 + 0.4 * self._chance()))
+            await self._sleep(pause * (0.8 + 0.4 * self._chance()), job)
             wait = min(LONGEST_WAIT, wait * GROWTH)
+
+    async def _sleep(self, seconds: float, job: str | None) -> None:
+        if self._knocks is None or job is None:
+            await self._clock.sleep(seconds)
+        else:
+            await self._knocks.wait(self._provider, job, seconds=seconds, clock=self._clock)
 
     async def _turn(self) -> None:
         """Wait for a place in the line of questions."""

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
+from media_pipeline.generation.callbacks import Call
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -33,6 +34,7 @@ from media_pipeline.generation.providers.access import Access
 from media_pipeline.generation.providers.bars import Bars
 from media_pipeline.generation.providers.binding import Images, bind, data_url
 from media_pipeline.generation.providers.polling import Polling
+from media_pipeline.generation.providers.signatures import check_standard, read_id
 from media_pipeline.generation.providers.wire import Reply, Wire
 from media_pipeline.jsonvalue import Json
 
@@ -56,6 +58,7 @@ class ReplicateProvider:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self._secret = access.webhook_secret
         self._wire = Wire(
             self.name,
             base_url=access.base_url,
@@ -63,7 +66,7 @@ class ReplicateProvider:
             headers={"Authorization": f"Bearer {access.key}"},
             secrets=[access.key],
         )
-        self._polling = Polling(access.clock)
+        self._polling = Polling(access.clock, provider=self.name, knocks=access.knocks)
 
     async def models(self) -> Sequence[ModelInfo]:
         return self._access.models
@@ -107,6 +110,15 @@ class ReplicateProvider:
         account = await self._wire.ask_object("GET", "v1/account")
         return f"the key is {account.get('username')}'s"
 
+    async def read_call(self, headers: Mapping[str, str], body: bytes) -> Call:
+        """Verify a webhook and return what it is about; the secret is asked for once where none is set."""
+        if not self._secret:
+            found = await self._wire.ask_object("GET", "v1/webhooks/default/secret")
+            self._secret = str(found.get("key"))
+        now = self._access.clock.now()
+        message = check_standard(headers, body, secret=self._secret, now=now)
+        return Call(message, read_id(body, "id"))
+
     async def aclose(self) -> None:
         await self._wire.aclose()
 
@@ -143,7 +155,8 @@ class ReplicateProvider:
     async def _followed(self, handle: Handle) -> AsyncGenerator[ProviderEvent, None]:
         """Tell how a prediction goes until it has ended."""
         address, seen = f"v1/predictions/{handle['id']}", _Seen()
-        async with aclosing(self._polling.watch(lambda: self._wire.ask_object("GET", address))) as answers:
+        ask = lambda: self._wire.ask_object("GET", address)  # noqa: E731
+        async with aclosing(self._polling.watch(ask, job=handle["id"])) as answers:
             async for prediction in answers:
                 for event in seen.news(prediction):
                     yield event

@@ -158,7 +158,7 @@ class Wire:
             raise self.error(
                 ErrorCode.NETWORK,
                 f"The connection to {self.provider} broke.",
-                sent=not isinstance(fault, httpx2.UnsupportedProtocol),
+                sent=not isinstance(fault, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError),
             ) from fault
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as fault:
             raise self.error(ErrorCode.NETWORK, f"The answer of {self.provider} cannot be read.") from fault
