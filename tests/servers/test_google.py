@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import av
@@ -55,19 +56,22 @@ def veo(shelf: Shelf) -> Iterator[VeoServer]:
         yield server
 
 
-def client(server: GoogleServer) -> Any:
-    """Return Google's own client, which asks `server` once."""
+@asynccontextmanager
+async def client(server: GoogleServer) -> AsyncIterator[Any]:
+    """Give Google's own client, which asks `server` once; both of its halves are closed."""
     retry = types.HttpRetryOptions(attempts=1)
-    options = types.HttpOptions(base_url=server.url, retry_options=retry, timeout=10_000)
-    if not isinstance(server, VeoServer):
-        return genai.Client(api_key=server.key, http_options=options).aio
-    return genai.Client(
-        vertexai=True,
-        project="studio",
-        location="us-central1",
-        credentials=Credentials(token=server.key),  # type: ignore[no-untyped-call]
-        http_options=options,
-    ).aio
+    options = types.HttpOptions(base_url=server.url, retry_options=retry, timeout=30_000)
+    account: dict[str, Any] = {"api_key": server.key}
+    if isinstance(server, VeoServer):
+        credentials = Credentials(token=server.key)  # type: ignore[no-untyped-call]
+        account = {"vertexai": True, "project": "studio", "location": "us-central1"}
+        account["credentials"] = credentials
+    whole = genai.Client(**account, http_options=options)
+    try:
+        async with whole.aio as sdk:
+            yield sdk
+    finally:
+        whole.close()
 
 
 async def post(server: GoogleServer, path: str, body: Json, key: str = "") -> httpx2.Response:
