@@ -18,7 +18,12 @@ from media_pipeline.generation.knocks import Knocks
 from media_pipeline.generation.origins import Origin, origin
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.generation.providers.access import Access, ReadInput
+from media_pipeline.generation.providers.comfyui import ComfyUIProvider
+from media_pipeline.generation.providers.diffusers import DiffusersProvider
 from media_pipeline.generation.providers.fal import FalProvider
+from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider, default_token
+from media_pipeline.generation.providers.openai import OpenAIProvider
+from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
 from media_pipeline.realtime.redis_line import RedisLine
@@ -34,7 +39,7 @@ class Row:
 
     name: str
     switch: str
-    address: str
+    address: str | None
     build: Callable[[Access, Settings], MediaProvider]
     key: str | None = None
     calls_back: bool = False
@@ -53,6 +58,45 @@ class Given(NamedTuple):
 
 ROWS: Final[Sequence[Row]] = (
     Row(
+        name=OpenAIProvider.name,
+        switch="openai_api_key",
+        key="openai_api_key",
+        address="openai_base_url",
+        build=lambda access, _: OpenAIProvider(access),
+    ),
+    Row(
+        name=OpenAIVideoProvider.name,
+        switch="openai_video_base_url",
+        key="openai_video_api_key",
+        address="openai_video_base_url",
+        build=lambda access, _: OpenAIVideoProvider(access),
+    ),
+    Row(
+        name=GeminiProvider.name,
+        switch="gemini_api_key",
+        key="gemini_api_key",
+        address="gemini_base_url",
+        build=lambda access, _: GeminiProvider(access),
+    ),
+    Row(
+        name=VeoProvider.name,
+        switch="vertex_project",
+        address="vertex_base_url",
+        build=lambda access, settings: VeoProvider(
+            access,
+            project=str(settings.vertex_project),
+            location=settings.vertex_location,
+            token=default_token(),
+        ),
+    ),
+    Row(
+        name=ComfyUIProvider.name,
+        switch="comfyui_url",
+        key="comfyui_api_key",
+        address="comfyui_url",
+        build=lambda access, settings: ComfyUIProvider(access, folder=settings.media_comfyui_workflows),
+    ),
+    Row(
         name=ReplicateProvider.name,
         switch="replicate_api_token",
         key="replicate_api_token",
@@ -69,6 +113,14 @@ ROWS: Final[Sequence[Row]] = (
         build=lambda access, _: FalProvider(access),
         calls_back=True,
         webhook_keys=lambda settings: f"{settings.fal_rest_url}/.well-known/jwks.json",
+    ),
+    Row(
+        name=DiffusersProvider.name,
+        switch="media_diffusers_model",
+        address=None,
+        build=lambda access, settings: DiffusersProvider(
+            access.models, source=str(settings.media_diffusers_model)
+        ),
     ),
 )
 """In the order in which they are tried where nothing else is said."""
@@ -145,7 +197,9 @@ def build_knocks(line: RedisLine | None) -> Knocks:
 
 def own_origins(settings: Settings, rows: Sequence[Row] = ROWS) -> frozenset[Origin]:
     """Return where results may lie even if it is private: at the providers, and where the operator says."""
-    addresses = [getattr(settings, row.address) for row in rows if getattr(settings, row.switch)]
+    addresses = [
+        getattr(settings, row.address) for row in rows if row.address and getattr(settings, row.switch)
+    ]
     return frozenset(origin(url) for url in [*addresses, *settings.media_result_origins] if url)
 
 
@@ -156,7 +210,7 @@ def _why_off(name: str, rows: Sequence[Row]) -> str:
 
 def _access(row: Row, settings: Settings, given: Given) -> Access:
     return Access(
-        base_url=getattr(settings, row.address),
+        base_url=getattr(settings, row.address) if row.address else "",
         models=given.catalogue.of(row.name),
         key=_secret(settings, row.key),
         clock=given.clock,

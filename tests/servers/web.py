@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 PATIENCE: Final = 20.0
+UPGRADE: Final = 101
 HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 
 
@@ -111,6 +112,12 @@ class Web:
         """Return what the real service would; `place` decides which faults strike."""
         raise NotImplementedError
 
+    async def converse(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Take over a connection whose answer was 101, which is not sent."""
+        raise NotImplementedError
+
     def place(self, request: Request) -> str:
         """Name the kind of a request: submit, poll, result, cancel."""
         raise NotImplementedError
@@ -166,6 +173,9 @@ class Web:
                     self.requests.append(request)
                     answer = self._faulted(request)
                     self._news.notify_all()
+                if answer.status == UPGRADE:
+                    await self.converse(request, reader, writer)
+                    break
                 if answer.gate:
                     await answer.gate.passed()
                 if answer.lost or not await _write(writer, answer):

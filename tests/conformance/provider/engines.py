@@ -8,21 +8,33 @@ those of `test_provider.py` as against any provider, those of `test_remote.py` a
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import httpx2
 
 from media_pipeline.generation.catalogue import Catalogue
-from media_pipeline.generation.provider import InputMedia, MediaProvider, Output
+from media_pipeline.generation.provider import InputMedia, MediaKind, MediaProvider, Output
 from media_pipeline.generation.providers.access import Access
+from media_pipeline.generation.providers.comfyui import ComfyUIProvider
+from media_pipeline.generation.providers.diffusers import DiffusersProvider
 from media_pipeline.generation.providers.fal import FalProvider
+from media_pipeline.generation.providers.google import GeminiProvider, VeoProvider
+from media_pipeline.generation.providers.openai import OpenAIProvider
+from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
+from tests.conformance.provider import tiny
+from tests.servers.comfyui import ComfyUIServer
 from tests.servers.fal import FalServer
+from tests.servers.google import InteractionServer, PictureServer, VeoServer
 from tests.servers.media import Shelf, still
+from tests.servers.openai import OpenAIServer
+from tests.servers.openai_video import OpenAIVideoServer
 from tests.servers.provider import ProviderServer
 from tests.servers.replicate import ReplicateServer
 
@@ -77,6 +89,17 @@ async def procedural() -> AsyncIterator[Bench]:
     await provider.aclose()
 
 
+@asynccontextmanager
+async def diffusers() -> AsyncIterator[Bench]:
+    """A pipeline with random weights, in the child process that a real one has."""
+    with tempfile.TemporaryDirectory() as folder:
+        await asyncio.to_thread(tiny.build, Path(folder))
+        models = [replace(model, wire={"steps": 6}) for model in Catalogue.load().of("diffusers")]
+        provider = DiffusersProvider(models, source=folder)
+        yield Bench(provider, at_work=lambda: bool(provider.working))
+        await provider.aclose()
+
+
 async def read_input(image: InputMedia) -> bytes:
     """Give every picture of a request some bytes; a path with "large" in it gives many."""
     return still(1, 2048 if "large" in image.path else 64, 64, "BMP" if "large" in image.path else "PNG")
@@ -114,9 +137,31 @@ def remote(
     return engine
 
 
+def gemini_of(kind: MediaKind) -> Adapter:
+    """Speak to one half of the Gemini API: pictures and films have nothing in common but the key."""
+    return lambda access: GeminiProvider(
+        replace(access, models=[model for model in access.models if model.kind == kind])
+    )
+
+
+def veo(access: Access) -> MediaProvider:
+    async def token() -> str:
+        return access.key
+
+    return VeoProvider(access, project="studio", location="us-central1", token=token)
+
+
 REMOTE: Mapping[str, Engine] = {
+    "comfyui": remote("comfyui", ComfyUIServer, ComfyUIProvider),
+    "google-pictures": remote("google", PictureServer, gemini_of("image")),
+    "google-films": remote("google", InteractionServer, gemini_of("video")),
+    "vertex": remote("vertex", VeoServer, veo),
+    "openai": remote("openai", OpenAIServer, OpenAIProvider, path="/v1"),
+    "openai_video": remote("openai_video", OpenAIVideoServer, OpenAIVideoProvider, path="/v1"),
     "fal": remote("fal", FalServer, FalProvider),
     "replicate": remote("replicate", ReplicateServer, ReplicateProvider),
 }
-ENGINES: Mapping[str, Engine] = {"procedural": procedural, **REMOTE}
+HEAVY: Mapping[str, Engine] = {"diffusers": diffusers}
+"""Those whose extra weighs gigabytes: long, and skipped where it is not installed."""
+ENGINES: Mapping[str, Engine] = {"procedural": procedural, **REMOTE, **HEAVY}
 """Every test here runs against every provider."""
