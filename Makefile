@@ -52,6 +52,7 @@ bench: .venv/ready ## The benchmarks, each beside its floor in the same run
 	@python -m bench.latency
 	@python -m bench.queue_postgres
 	@python -m bench.realtime
+	@python -m bench.storage
 
 format: .venv/ready web/node_modules/ready ## Write the code as the linters want it
 	@ruff check --fix . && ruff format .
