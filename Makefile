@@ -11,7 +11,7 @@ STUDIO := web/apps/studio/dist/index.html
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f \
   \( -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -name '*.svg' \) -print)
 
-.PHONY: help dev test check lint types contracts test-python test-web journey test-long bench format wheel clean
+.PHONY: help dev test check lint types contracts test-python test-web journey journey-long test-long bench format wheel clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,12 @@ journey: .venv/ready $(STUDIO) ## Walk through the studio in a real browser
 test-python: .venv/ready $(STUDIO) ## The Python tests
 	@pytest
 
-test-long: .venv/ready $(STUDIO) ## The tests at full figures
-	@pytest -m "long or not long" --timeout 1800
+test-long: .venv/ready $(STUDIO) ## Only the full figures; LONG=tests/... or LONG="-k kills" picks some
+	@pytest -m long --timeout 1800 -rP $(LONG)
+
+journey-long: .venv/ready $(STUDIO) ## 200 MB through a browser into a bucket, with three cuts
+	@sh scripts/chromium.sh
+	@cd web && BIG_UPLOAD_MIB=200 npm run --silent e2e -- bucket
 
 bench: .venv/ready ## The benchmarks, each beside its floor in the same run
 	@$(UV) sync --locked --quiet --group bench

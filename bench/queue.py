@@ -66,6 +66,8 @@ class Silence:
 
     async def ended(self, job: Job) -> None: ...
 
+    async def lost(self, job: Job) -> None: ...
+
 
 class Countdown(Silence):
     """An announcer that says when so many jobs have ended."""

@@ -73,6 +73,8 @@ class Counting:
 
     async def started(self, job: Job) -> None: ...
 
+    async def lost(self, job: Job) -> None: ...
+
     async def ended(self, job: Job) -> None:  # noqa: ARG002 - as the protocol has it
         self._ours.ended += 1
 

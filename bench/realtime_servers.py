@@ -24,8 +24,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from media_pipeline.app import Program, create_service
+from media_pipeline.app import create_service
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.program import Program
 from media_pipeline.realtime.bus import Message
 from media_pipeline.settings import read_settings
 

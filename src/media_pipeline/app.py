@@ -1,18 +1,10 @@
-"""The composition root: the only file that knows every room.
-
-`Program` builds the parts that the settings name and plugs them into each other; `create_app` puts
-the HTTP surface over them.
-"""
+"""The HTTP surface over a program: `create_app` is the API, `create_service` what a server serves."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
-import structlog
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
@@ -20,55 +12,29 @@ from media_pipeline import __version__
 from media_pipeline.api.auth import Tokens
 from media_pipeline.api.cors import ApiCors
 from media_pipeline.api.door import StreamDoor
+from media_pipeline.api.keys import KeySet
 from media_pipeline.api.limits import BodyLimit
+from media_pipeline.api.measured import Measured
 from media_pipeline.api.openapi import describe_api
 from media_pipeline.api.problems import install_problems
 from media_pipeline.api.routes.addresses import addresses_routes
 from media_pipeline.api.routes.events import events_routes
 from media_pipeline.api.routes.generate import generate_routes
-from media_pipeline.api.routes.health import Probe, health_routes
+from media_pipeline.api.routes.health import health_routes
 from media_pipeline.api.routes.jobs import jobs_routes, read_history
+from media_pipeline.api.routes.making import making_routes
 from media_pipeline.api.routes.media import media_routes
 from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
 from media_pipeline.clock import Clock, SystemClock
-from media_pipeline.db.database import Database
-from media_pipeline.db.migrate import check_migrated, migrate
-from media_pipeline.db.postgres import PostgresDatabase
-from media_pipeline.db.sqlite import SqliteDatabase
-from media_pipeline.devsecret import derive_secret, token_secret
-from media_pipeline.errors import MediaPipelineError
-from media_pipeline.generation.handlers import ImageHandler, VideoHandler
-from media_pipeline.generation.manager import MediaGenerationManager
-from media_pipeline.generation.provider import MediaProvider
-from media_pipeline.generation.providers.procedural import ProceduralProvider
-from media_pipeline.media.announcer import JobAnnouncer
-from media_pipeline.media.library import Library
-from media_pipeline.media.meter import UploadMeter
-from media_pipeline.media.remover import Remover
-from media_pipeline.media.uploads import Uploads
-from media_pipeline.queue.doorbell import LocalDoorbell
-from media_pipeline.queue.postgres import PostgresQueue
-from media_pipeline.queue.queue import Doorbell, Ring
-from media_pipeline.queue.republisher import Republisher
-from media_pipeline.queue.rescuer import Rescuer
-from media_pipeline.queue.sqlite import SqliteQueue
-from media_pipeline.queue.worker import Handler, Worker, WorkerSettings
-from media_pipeline.realtime.bus import Bus
-from media_pipeline.realtime.hub import Hub
-from media_pipeline.realtime.memory import MemoryBus
-from media_pipeline.realtime.publisher import Publisher
-from media_pipeline.realtime.redis import RedisBus
-from media_pipeline.realtime.redis_doorbell import RedisDoorbell
-from media_pipeline.realtime.redis_line import RedisLine
+from media_pipeline.devsecret import token_secret
+from media_pipeline.program import Program
 from media_pipeline.settings import Settings
-from media_pipeline.storage.addresses import PublicAddresses, StableAddresses
+from media_pipeline.storage.addresses import StableAddresses
 from media_pipeline.storage.local import LocalStore
 from media_pipeline.storage.memory import MemoryStore
-from media_pipeline.stores import build_store
 
-_log = structlog.get_logger(__name__)
 STUDIO_FOLDERS = (
     Path(__file__).parent / "studio",
     Path(__file__).parents[2] / "web" / "apps" / "studio" / "dist",
@@ -76,196 +42,29 @@ STUDIO_FOLDERS = (
 """In the wheel, and in a checkout."""
 
 
-class PartDied(MediaPipelineError):
-    """A loop that must run as long as the program does has ended; start the program again."""
-
-
-class Program:
-    """Service and worker in one process. `providers` replaces the configured ones."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        clock: Clock | None = None,
-        providers: list[MediaProvider] | None = None,
-    ) -> None:
-        self.settings = settings
-        self.clock = clock or SystemClock()
-        self.tokens = build_tokens(settings)
-        self.addresses = build_addresses(settings)
-        self.store = build_store(settings, self.addresses, clock=self.clock)
-        self.line = None if settings.redis is None else RedisLine(settings.redis, clock=self.clock)
-        self.doorbell = self._build_doorbell()
-        self.database, self.queue = self._build_queue(clock)
-        self.bus = self._build_bus()
-        self.hub = Hub(
-            self.bus,
-            clock=self.clock,
-            ping_seconds=settings.media_ping_seconds,
-            max_streams_per_user=settings.media_streams_per_user,
-        )
-        self.publisher = Publisher(self.bus)
-        self.library = Library(self.database, self.store)
-        self.announcer = JobAnnouncer(self.queue, self.publisher, self.store)
-        self.uploads = Uploads(
-            self.queue,
-            self.store,
-            self.announcer,
-            clock=self.clock,
-            max_bytes=settings.media_max_upload_bytes,
-        )
-        self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
-        self.providers: list[MediaProvider] = [ProceduralProvider()] if providers is None else providers
-        self.manager = MediaGenerationManager(self.providers, clock=self.clock)
-        self.worker = Worker(
-            self.queue,
-            self._handlers(),
-            self.announcer,
-            self.doorbell,
-            settings=WorkerSettings(
-                concurrency=settings.media_concurrency,
-                lease=settings.media_lease_seconds,
-                poll=settings.media_poll_seconds,
-                grace=settings.media_grace_seconds,
-                deadline=settings.media_job_seconds,
-            ),
-            clock=self.clock,
-        )
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def start(self) -> None:
-        """Open the database, take over what an earlier process left, and begin to work."""
-        try:
-            await self._begin()
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def _begin(self) -> None:
-        if self.line is not None:
-            self.line.open()
-        await open_database(self.settings, self.database)
-        if self.settings.forgets_objects:
-            _log.warning("store.in_memory", hint="objects end with the process, rows stay: set STORAGE_DIR")
-        await self.queue.open()
-        rescuer = Rescuer(
-            self.queue,
-            self.announcer,
-            self.doorbell,
-            lease=self.settings.media_lease_seconds,
-            clock=self.clock,
-        )
-        await rescuer.tend()
-        republisher = Republisher(
-            self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
-        )
-        remover = Remover(self.library, clock=self.clock)
-        for part in (self.worker.run(), rescuer.run(), republisher.run(), remover.run()):
-            self._tasks.append(asyncio.create_task(part))
-
-    async def part_died(self) -> None:
-        """Return when a part of the running program ends by itself, which none should."""
-        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-
-    async def begin_stop(self) -> None:
-        """Claim nothing more and end every stream; comes before the server waits for connections."""
-        self.worker.stop()
-        await self.hub.aclose()
-
-    async def stop(self) -> None:
-        """Drain the worker, then close what was opened, last first; raises what a part died of."""
-        self.worker.stop()
-        working, loops = self._tasks[:1], self._tasks[1:]
-        ends = await asyncio.gather(*working, return_exceptions=True)
-        for loop in loops:
-            loop.cancel()
-        ends += await asyncio.gather(*loops, return_exceptions=True)
-        await self._close()
-        for end in ends:
-            if isinstance(end, Exception):
-                raise PartDied("A part of the program died; its log says of what.") from end
-
-    async def _close(self) -> None:
-        await self.hub.aclose()
-        await self.bus.aclose()
-        for provider in self.providers:
-            await provider.aclose()
-        await self.store.aclose()
-        await self.database.aclose()
-
-    def probes(self) -> Mapping[str, Probe]:
-        """Return what says of each part, by raising, that it cannot work."""
-        bus = {} if self.line is None else {"bus": self.line.probe}
-        return {"database": self.queue.depth, **bus}
-
-    def _build_bus(self) -> Bus:
-        if self.line is None:
-            return MemoryBus(clock=self.clock)
-        return RedisBus(self.line, clock=self.clock)
-
-    def _build_doorbell(self) -> Doorbell:
-        if self.line is None:
-            return LocalDoorbell()
-        return RedisDoorbell(LocalDoorbell(), self.line, rings=get_args(Ring))
-
-    def _build_queue(self, clock: Clock | None) -> tuple[Database, SqliteQueue | PostgresQueue]:
-        """Return the database that the settings name and the queue on it; `clock` only where it was given."""
-        database, window = build_database(self.settings, clock=clock), self.settings.media_concurrency
-        if isinstance(database, PostgresDatabase):
-            queue = PostgresQueue(database, self.doorbell, window=lambda _kind: window, clock=self.clock)
-            return database, queue
-        return database, SqliteQueue(database, self.doorbell, window=lambda _kind: window)
-
-    def _handlers(self) -> Mapping[str, Handler]:
-        return {
-            "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
-            "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
-            "upload": self.uploads.ingest,
-        }
-
-
-def build_addresses(settings: Settings) -> StableAddresses | PublicAddresses:
-    """Return what makes the addresses of objects in a bucket."""
-    if settings.media_urls == "public":
-        return PublicAddresses(settings.media_public_base_url)
-    secret = settings.media_url_secret
-    text = token_secret(settings) if secret is None else secret.get_secret_value()
-    return StableAddresses(settings.base_url, derive_secret(text, "media addresses"))
-
-
-def build_database(settings: Settings, *, clock: Clock | None = None) -> SqliteDatabase | PostgresDatabase:
-    """Return the database that the settings name, not yet open; without `clock` a server tells the time."""
-    if settings.database_server is not None:
-        return PostgresDatabase(settings.database_server, clock=clock)
-    return SqliteDatabase(settings.database_path, clock=clock)
-
-
-async def open_database(settings: Settings, database: Database) -> None:
-    """Open it with its tables as this release needs them: a file is migrated, a server must have been."""
-    if settings.database_path:
-        settings.database_path.parent.mkdir(parents=True, exist_ok=True)
-    await database.open()
-    if settings.database_server is None:
-        await migrate(database)
+def build_tokens(settings: Settings, *, clock: Clock | None = None) -> Tokens:
+    """Return what verifies the tokens that `settings` name and, with a secret, makes them."""
+    keys = secret = None
+    if settings.auth_jwks_url is None:
+        secret = token_secret(settings)
     else:
-        await check_migrated(database)
+        keys = KeySet(
+            settings.auth_jwks_url, clock=clock or SystemClock(), algorithms=settings.auth_algorithms
+        )
+    return Tokens(secret, keys=keys, issuer=settings.auth_issuer, audience=settings.auth_audience)
 
 
-def build_tokens(settings: Settings) -> Tokens:
-    """Return what makes and verifies the tokens that `settings` name."""
-    return Tokens(token_secret(settings), issuer=settings.auth_issuer, audience=settings.auth_audience)
-
-
-def create_app(program: Program) -> FastAPI:
+def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     """Build the HTTP surface over a program, which is started and stopped by the server."""
+    tokens = tokens or build_tokens(program.settings)
     app = FastAPI(title="Media Pipeline", version=__version__, redirect_slashes=False)
-    app.state.tokens = program.tokens
+    app.state.tokens = tokens
     describe_api(app)
     install_problems(app)
-    for router in _routers(program):
+    for router in _routers(program, tokens):
         app.include_router(router)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Measured)
     if program.settings.cors_origins:
         app.add_middleware(ApiCors, origins=program.settings.cors_origins)
     return app
@@ -273,21 +72,23 @@ def create_app(program: Program) -> FastAPI:
 
 def create_service(program: Program) -> ASGIApp:
     """Build what a server serves: the HTTP surface, and before it the door for event streams."""
+    tokens = build_tokens(program.settings, clock=program.clock)
     snapshot = partial(read_history, program.queue, program.announcer)
-    return StreamDoor(create_app(program), program.hub, program.tokens, snapshot=snapshot)
+    return StreamDoor(create_app(program, tokens=tokens), program.hub, tokens, snapshot=snapshot)
 
 
-def _routers(program: Program) -> list[APIRouter]:
+def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
     queue, store, announcer = program.queue, program.store, program.announcer
     return [
-        health_routes(program.probes()),
-        generate_routes(queue, program.manager, program.library, announcer),
+        health_routes({**program.probes(), **tokens.probes()}, program.gauges()),
+        generate_routes(queue, program.manager, program.library, announcer, program.quota),
         uploads_routes(program.uploads, store, program.meter, origins=program.settings.page_origins),
-        media_routes(program.library, store, program.publisher),
+        making_routes(program.imports, program.processing),
+        media_routes(program.library, store, program.publisher, program.quota),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
         *_object_routes(program),
-        studio_routes(_studio_folder(), program.tokens if program.settings.development else None),
+        studio_routes(_studio_folder(), tokens if program.settings.development else None),
     ]
 
 

@@ -7,11 +7,11 @@ origins that the settings do not name.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 from uuid import uuid4
 
 import httpx2
@@ -29,17 +29,12 @@ MAX_SKEW: Final = timedelta(minutes=1)
 GUIDE: Final = "See deploy/gcs/README.md."
 _REFUSED: Final = 400
 _INCOMPLETE: Final = 308
-_SENT: Final = "content-type, x-goog-content-length-range, x-goog-if-generation-match"
 _BIG: Final = 64 * 1024**2
 _SOON: Final = timedelta(minutes=5)
 
 
-class BucketStore(SigningStore, Protocol):
-    """A store whose bucket can tell its own settings."""
-
-    async def describe_bucket(self) -> JsonObject:
-        """Return `cors` and `lifecycle` as the bucket has them; `StoreError` where they may not be seen."""
-        ...
+Describe = Callable[[], Awaitable[JsonObject]]
+"""Tells the bucket's own `lifecycle`; raises `StoreError` where it may not be seen."""
 
 
 class CheckFailed(MediaPipelineError):
@@ -47,30 +42,46 @@ class CheckFailed(MediaPipelineError):
 
 
 class BucketChecks:
-    """Checks of one bucket, as the pages of `origins` and this service use it."""
+    """Checks of one bucket, as pages of `origins` and this service use it; `public` if all may read it."""
 
     def __init__(
-        self, store: BucketStore, http: httpx2.AsyncClient, *, origins: tuple[str, ...], clock: Clock
+        self,
+        store: SigningStore,
+        http: httpx2.AsyncClient,
+        *,
+        origins: tuple[str, ...],
+        clock: Clock,
+        describe: Describe | None = None,
+        public: bool = False,
     ) -> None:
         self._store = store
         self._http = http
         self._origins = origins
         self._clock = clock
+        self._describe = describe
+        self._public = public
         self._path = f"{PREFIX}{uuid4().hex}"
 
     async def run(self) -> AsyncIterator[Finding]:
         """Yield a finding for each check; access comes first, for without it none can work."""
-        access = await find("bucket access", self._use, mend=f"Grant roles/storage.objectUser. {GUIDE}")
+        access = await find(
+            "bucket access", self._use, mend=f"May the account read, write, list and delete? {GUIDE}"
+        )
         yield access
         if access.problem is not None:
             return
         yield await find("bucket clock", self._compare_clocks)
         yield await find("bucket signing", self._sign, mend=f"May the account sign, and write? {GUIDE}")
         for origin in self._origins:
-            mend = f"Name {origin} in deploy/gcs/cors.json and apply it to the bucket."
+            mend = f"Name {origin} in the bucket's CORS rules, as in deploy/gcs/cors.json."
             yield await find(f"bucket CORS for {origin}", partial(self._ask_as_page, origin), mend=mend)
             yield await find(f"bucket sessions for {origin}", partial(self._resume, origin), mend=mend)
-        yield await find("bucket lifecycle", self._read_lifecycle, mend="Apply deploy/gcs/lifecycle.json.")
+        if self._public:
+            mend = f"Let everyone read objects, or leave MEDIA_URLS unset. {GUIDE}"
+            yield await find("bucket public base", self._read_public, mend=mend)
+        if self._describe is not None:
+            mend = "Apply deploy/gcs/lifecycle.json."
+            yield await find("bucket lifecycle", partial(self._read_lifecycle, self._describe), mend=mend)
 
     async def _use(self) -> str:
         await self._store.upload(self._path, PROBE, KIND)
@@ -111,11 +122,12 @@ class BucketChecks:
 
     async def _ask_as_page(self, origin: str) -> str:
         permission = await self._store.upload_presigned(self._path, KIND, size=len(PROBE))
-        asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": _SENT}
+        sent = sorted(name.lower() for name in permission.headers)
+        asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": ", ".join(sent)}
         preflight = await self._http.options(permission.url, headers={"Origin": origin, **asked})
         _check_allowed(preflight, origin)
         _check_listed(preflight, "access-control-allow-methods", "PUT")
-        _check_listed(preflight, "access-control-allow-headers", *_SENT.split(", "))
+        _check_listed(preflight, "access-control-allow-headers", *sent)
         got = await self._http.get(await self._sign_read(), headers={"Origin": origin})
         _check_allowed(got, origin)
         return "its pages may upload and read"
@@ -135,9 +147,20 @@ class BucketChecks:
             await self._http.delete(session.url)
         return "big uploads can be resumed"
 
-    async def _read_lifecycle(self) -> str:
+    async def _read_public(self) -> str:
+        url = await self._store.upload(self._path, PROBE, KIND)
         try:
-            bucket = await self._store.describe_bucket()
+            got = await self._http.get(url)
+            _check_taken(got, "a GET of a public address")
+            if got.content != PROBE:
+                raise CheckFailed("MEDIA_PUBLIC_BASE_URL leads to other bytes than the bucket's.")
+        finally:
+            await self._store.delete(self._path)
+        return "MEDIA_PUBLIC_BASE_URL leads to the bucket's objects"
+
+    async def _read_lifecycle(self, describe: Describe) -> str:
+        try:
+            bucket = await describe()
         except MediaPipelineError as error:
             return f"cannot be seen ({error}), so it was not checked"
         lifecycle = bucket.get("lifecycle")

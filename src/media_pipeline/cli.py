@@ -1,26 +1,34 @@
-"""The command `media-pipeline`. Errors go to stderr in one line; exit codes are 0, 1 and 2."""
+"""The command `media-pipeline`. Errors go to stderr in one line; exit codes are 0, 1 and 2.
+
+What serves HTTP is imported where it is used: a worker starts in nearly half the time without it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from urllib.parse import quote
 
 from media_pipeline import __version__
-from media_pipeline.app import Program, build_database, build_tokens, create_app
 from media_pipeline.db.migrate import migrate
 from media_pipeline.doctor import examine
+from media_pipeline.engines import build_database
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
+from media_pipeline.program import DEV, SERVE, Program, Role
 from media_pipeline.remote import Remote
-from media_pipeline.server import serve
-from media_pipeline.settings import Settings, SettingsError, read_settings
+from media_pipeline.settings import Settings, SettingsError, read_settings, read_shared_settings
 from media_pipeline.telemetry import configure_logging
+from media_pipeline.worker_process import work
 
 FAILED, WRONG_USAGE = 1, 2
+CARRIER = "MEDIA_TOKEN"
+"""Where a command beside a service finds a token of a foreign issuer; arguments are seen by everyone."""
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -47,7 +55,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"media-pipeline {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     dev = _add(commands, "dev", _dev, "run service, worker and studio page in one process")
-    dev.add_argument("--port", type=int, help="instead of PORT; 0 takes a free one")
+    service = _add(commands, "serve", _serve, "serve HTTP and event streams, and leave the jobs to workers")
+    for listening in (dev, service):
+        listening.add_argument("--port", type=int, help="instead of PORT; 0 takes a free one")
+    worker = _add(commands, "worker", _worker, "run jobs, without listening anywhere")
+    worker.add_argument("--concurrency", type=int, metavar="N", help="instead of MEDIA_CONCURRENCY")
+    worker.add_argument("--drain", action="store_true", help="end when no job waits or runs any more")
     migrating = _add(commands, "migrate", _migrate, "bring the database of DATABASE_URL up to this release")
     migrating.add_argument(
         "--after", action="store_true", help="also what must wait until no process of the last release runs"
@@ -84,21 +97,44 @@ def _add_jobs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         ("cancel", _jobs_cancel, "stop a job"),
     ):
         verb = _add(verbs, name, command, text)
-        verb.add_argument("--user", default="studio", help="whose jobs (development tokens)")
+        verb.add_argument("--user", default="studio", help=f"whose jobs; a token in {CARRIER} says so itself")
         if name != "list":
             verb.add_argument("job_id", metavar="JOB_ID")
 
 
 def _dev(arguments: argparse.Namespace) -> int:
-    given = {} if arguments.port is None else {"port": arguments.port}
-    settings = read_settings(**given)
+    return _listen(read_settings(**_given(port=arguments.port)), DEV)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    return _listen(read_shared_settings(**_given(port=arguments.port)), SERVE)
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    settings = read_shared_settings(**_given(media_concurrency=arguments.concurrency))
     configure_logging(settings.media_log)
-    serve(settings, on_ready=_say_hello)
+    work(settings, drain=arguments.drain, on_ready=partial(_say_at_work, settings.media_concurrency))
+    return 0
+
+
+def _given(**options: object) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _listen(settings: Settings, roles: frozenset[Role]) -> int:
+    from media_pipeline.server import serve  # noqa: PLC0415 - see above
+
+    configure_logging(settings.media_log)
+    serve(settings, roles=roles, on_ready=_say_hello)
     return 0
 
 
 def _say_hello(address: str) -> None:
     print(f"Media Pipeline is at {address}  (stop with Ctrl+C)", flush=True)
+
+
+def _say_at_work(slots: int, worker_id: str) -> None:
+    print(f"Worker {worker_id} runs {slots} jobs at once  (stop with Ctrl+C)", flush=True)
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
@@ -124,12 +160,20 @@ async def _apply(settings: Settings, *, after: bool) -> list[str]:
 def _token(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     if not settings.development:
-        raise SettingsError("AUTH_JWT_SECRET: is set, so tokens come from your own issuer")
-    print(build_tokens(settings).issue(UserId(arguments.user)))
+        raise SettingsError("AUTH_JWT_SECRET or AUTH_JWKS_URL: is set, so tokens come from your own issuer")
+    print(_issue(settings, arguments.user))
     return 0
 
 
+def _issue(settings: Settings, user: str, **options: int) -> str:
+    from media_pipeline.app import build_tokens  # noqa: PLC0415 - see above
+
+    return build_tokens(settings).issue(UserId(user), **options)
+
+
 def _openapi(_: argparse.Namespace) -> int:
+    from media_pipeline.app import create_app  # noqa: PLC0415 - see above
+
     settings = read_settings(storage_dir=None, database_url=None)  # nothing of a running service is touched
     print(json.dumps(create_app(Program(settings)).openapi(), indent=2))
     return 0
@@ -179,7 +223,12 @@ def _path_of(arguments: argparse.Namespace) -> str:
 
 def _remote(arguments: argparse.Namespace) -> Remote:
     settings = read_settings()
-    return Remote(settings.base_url, build_tokens(settings).issue(UserId(arguments.user), seconds=60))
+    token = os.environ.get(CARRIER)
+    if token is None:
+        if settings.auth_jwks_url is not None:
+            raise SettingsError(f"{CARRIER}: is missing; with AUTH_JWKS_URL only your issuer makes tokens")
+        token = _issue(settings, arguments.user, seconds=60)
+    return Remote(settings.base_url, token)
 
 
 def _complain(message: str, code: int) -> int:

@@ -1,4 +1,4 @@
-"""The development secret: made once, kept in the user's own folder, readable by nobody else."""
+"""Secrets that the program makes itself: once, kept in a file that its user alone can read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from media_pipeline.settings import Settings, state_folder
 FILE: Final = "development-secret"
 
 
-def development_secret(folder: Path | None = None) -> str:
+def development_secret() -> str:
     """Return the secret of development tokens, the same for every command of this user."""
-    path = (folder or state_folder()) / FILE
+    return kept_secret(state_folder() / FILE)
+
+
+def kept_secret(path: Path) -> str:
+    """Return the secret in the file at `path`, the same for every process that can read it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.suppress(FileExistsError):
         _create(path, secrets.token_urlsafe(48))

@@ -7,16 +7,19 @@ from functools import partial
 
 import httpx2
 
-from media_pipeline.app import Program, open_database
 from media_pipeline.bucket_checks import BucketChecks
+from media_pipeline.engines import open_database
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.finding import Finding, find
 from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.program import Program
 from media_pipeline.realtime.redis_connect import CONNECT_SECONDS
 from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.settings import Settings
 from media_pipeline.storage.gcs import GCSStore
+from media_pipeline.storage.s3 import S3Store
 from media_pipeline.storage.store import Store
+from media_pipeline.stores import BucketStore
 
 PROBE_PATH = "derived/doctor/probe"
 PROBE = b"media-pipeline doctor"
@@ -33,7 +36,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     yield await find("database", partial(_use_database, program))
     if program.line is not None:
         yield await find("bus", partial(_use_redis, program.line))
-    if isinstance(program.store, GCSStore):
+    if isinstance(program.store, GCSStore | S3Store):
         async for finding in _check_bucket(program, program.store):
             yield finding
     else:
@@ -61,10 +64,18 @@ async def _use_redis(line: RedisLine) -> str:
     return "Redis answers"
 
 
-async def _check_bucket(program: Program, store: GCSStore) -> AsyncIterator[Finding]:
-    origins = program.settings.page_origins
+async def _check_bucket(program: Program, store: BucketStore) -> AsyncIterator[Finding]:
+    settings = program.settings
     async with httpx2.AsyncClient(timeout=BUCKET_SECONDS) as http:
-        async for finding in BucketChecks(store, http, origins=origins, clock=program.clock).run():
+        checks = BucketChecks(
+            store,
+            http,
+            origins=settings.page_origins,
+            clock=program.clock,
+            describe=store.describe_bucket if isinstance(store, GCSStore) else None,
+            public=settings.media_urls == "public",
+        )
+        async for finding in checks.run():
             yield finding
     await store.aclose()
 

@@ -14,6 +14,7 @@ Failpoint = Literal[
     "after_claim",
     "mid_provider",
     "before_upload",
+    "mid_upload",
     "after_upload",
     "before_commit",
     "after_commit",

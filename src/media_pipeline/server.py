@@ -16,8 +16,9 @@ from typing import Final
 
 import uvicorn
 
-from media_pipeline.app import Program, create_service
+from media_pipeline.app import create_service
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.program import Program, Role
 from media_pipeline.settings import Settings
 
 REQUEST_GRACE: Final = 5
@@ -57,7 +58,7 @@ class Server(uvicorn.Server):
 
     async def _exit_with_a_part(self) -> None:
         """Half a program is worse than none: whoever supervises it starts it again whole."""
-        await self._program.part_died()
+        await self._program.part_ended()
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -85,15 +86,15 @@ class Server(uvicorn.Server):
             signal.signal(number, signal.SIG_DFL)
 
 
-def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
-    """Run the whole program until a signal.
+def serve(settings: Settings, *, roles: frozenset[Role], on_ready: Callable[[str], None]) -> None:
+    """Run a program that serves, and may work beside it, until a signal.
 
     `on_ready` is called with the address once requests are answered. Raises `CannotListen`, or what
     keeps the program from starting.
     """
     with contextlib.closing(_bind(settings.host, settings.port)) as listening:
         settings = settings.model_copy(update={"port": listening.getsockname()[1]})
-        program = Program(settings)
+        program = Program(settings, roles=roles)
         server = Server(program, on_ready=lambda: on_ready(settings.base_url))
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(server.run_on(listening))

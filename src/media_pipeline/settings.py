@@ -15,12 +15,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from media_pipeline.redis_url import RedisUrl
 
 GIB: Final = 1024**3
-DAY: Final = 86400
+HOUR: Final = 3600
+DAY: Final = 24 * HOUR
 MIN_SECRET_BYTES: Final = 32
-OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT"})
+ASYMMETRIC: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+ISSUERS: Final = "AUTH_JWT_SECRET or AUTH_JWKS_URL"
+OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT", "MEDIA_TOKEN"})
 """Variables with our prefix that are no settings."""
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^?#\s]*)?")
+DURABLE_STORES: Final = ("gcs_bucket", "s3_bucket", "storage_dir")
 SERVERS: Final = ("postgresql://", "cockroachdb://")
 
 
@@ -41,6 +45,7 @@ def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Seconds = Annotated[float, Field(allow_inf_nan=False, le=3650 * 86400)]
 
 
@@ -79,7 +84,10 @@ class Settings(BaseSettings):
         None, description="event bus and wake-up between processes: Redis 7+ or Valkey 8+"
     )
     auth_jwt_secret: SecretStr | None = Field(None, description="HS256 secret of the Bearer tokens")
-    auth_jwks_url: str | None = Field(None, description="key set of the Bearer tokens")
+    auth_jwks_url: str | None = Field(None, description="address of the issuer's key set (RFC 7517)")
+    auth_algorithms: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("RS256", "ES256", "EdDSA"), description="what tokens of a key set may be signed with"
+    )
     auth_issuer: str | None = Field(None, description="the `iss` that tokens must have")
     auth_audience: str | None = Field(None, description="the `aud` that tokens must have")
     media_urls: Literal["stable", "public"] = Field(
@@ -94,7 +102,12 @@ class Settings(BaseSettings):
         16 * 1024**2, gt=0, description="uploads of more bytes go to GCS by a resumable session"
     )
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
+    media_quota_bytes: int | None = Field(None, gt=0, description="bytes one user may keep")
+    media_quota_objects: int | None = Field(None, gt=0, description="items one user may keep")
     media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
+    media_user_jobs: int | None = Field(
+        None, ge=1, description="jobs of a kind that one user has in play at most; unset: MEDIA_CONCURRENCY"
+    )
     media_lease_seconds: Seconds = Field(30, ge=1, description="how long a silent worker keeps its jobs")
     media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")
     media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")
@@ -102,9 +115,21 @@ class Settings(BaseSettings):
     media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
     media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
     media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")
+    media_sweep_seconds: Seconds = Field(
+        6 * HOUR, gt=0, description="how often rows and objects are made to agree"
+    )
+    media_fetch_http: bool = Field(default=False, description="whether imports may go over plain http")
+    media_fetch_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="private networks that imports may reach, such as 10.1.0.0/16, comma-separated"
+    )
+    media_fetch_seconds: Seconds = Field(600, gt=0, description="how long fetching a file may take")
+    media_examine_seconds: Seconds = Field(120, gt=0, description="how long looking into a file may take")
+    media_child_memory_bytes: int = Field(
+        2 * GIB, ge=GIB // 2, description="memory of a process that decodes (Linux)"
+    )
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "auth_algorithms", "media_fetch_networks", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -120,6 +145,13 @@ class Settings(BaseSettings):
             raise ValueError(f"needs at least {MIN_SECRET_BYTES} bytes (RFC 7518, section 3.2)")
         return value
 
+    @field_validator("auth_algorithms")
+    @classmethod
+    def _known_algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in value if name not in ASYMMETRIC]:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(ASYMMETRIC)}")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _readable_address(cls, value: SecretStr | None) -> SecretStr | None:
@@ -129,22 +161,22 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        for check in (
+        checks = (
             self._one_store,
+            self._one_issuer,
             self._built_engines,
             self._bucket_fits,
             self._safe_host,
             self._database_fits,
             self._addresses_fit,
-        ):
+        )
+        for check in checks:
             if problem := check():
                 raise ValueError(problem)
         return self
 
     def _one_store(self) -> str | None:
-        named = [
-            name for name in ("gcs_bucket", "s3_bucket", "storage_dir") if getattr(self, name) is not None
-        ]
+        named = [name for name in DURABLE_STORES if getattr(self, name) is not None]
         return None if len(named) < 2 else f"{' and '.join(map(str.upper, named))} name more than one store"  # noqa: PLR2004
 
     def _bucket_fits(self) -> str | None:
@@ -152,10 +184,17 @@ class Settings(BaseSettings):
             return "S3_BUCKET needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         return None
 
+    def _one_issuer(self) -> str | None:
+        if self.auth_jwks_url is None:
+            return None
+        if self.auth_jwt_secret is not None:
+            return "AUTH_JWT_SECRET and AUTH_JWKS_URL name more than one issuer of tokens"
+        address = urlsplit(self.auth_jwks_url)
+        if address.scheme != "https" and not is_loopback(address.hostname or ""):
+            return "AUTH_JWKS_URL must begin with https://, for whoever answers decides who is who"
+        return None
+
     def _built_engines(self) -> str | None:
-        for name in ("auth_jwks_url",):
-            if getattr(self, name) is not None:
-                return f"{name.upper()} is not supported by this release"
         if self.database_url and not self.database_url.startswith(("sqlite://", *SERVERS)):
             return f"DATABASE_URL must begin with sqlite://, {' or '.join(SERVERS)}"
         return None
@@ -164,22 +203,32 @@ class Settings(BaseSettings):
         if not self.development:
             return None
         if not is_loopback(self.host):
-            return f"HOST={self.host} is reachable from outside and needs AUTH_JWT_SECRET"
+            return f"HOST={self.host} is reachable from outside and needs {ISSUERS}"
         if not is_loopback(urlsplit(self.base_url).hostname or ""):
-            return f"PUBLIC_URL={self.public_url} is reachable from outside and needs AUTH_JWT_SECRET"
+            return f"PUBLIC_URL={self.public_url} is reachable from outside and needs {ISSUERS}"
         return None
 
     def _database_fits(self) -> str | None:
-        if self._durable_store and self.database_path is None and self.database_server is None:
+        if self.durable_store and self.database_path is None and self.database_server is None:
             return "DATABASE_URL is in memory while the store is durable; the library would vanish"
         return None
 
     def _addresses_fit(self) -> str | None:
+        bucket = self.gcs_bucket or self.s3_bucket
         if (self.media_urls == "public") != bool(self.media_public_base_url):
             return "MEDIA_URLS=public and MEDIA_PUBLIC_BASE_URL go together; set both or neither"
-        if self.media_public_base_url and self.gcs_bucket is None and self.s3_bucket is None:
+        if self.media_public_base_url and not bucket:
             return "MEDIA_URLS=public needs GCS_BUCKET or S3_BUCKET; other stores have addresses of their own"
+        if bucket and self.auth_jwks_url and self.media_urls == "stable" and self.media_url_secret is None:
+            return (
+                "MEDIA_URL_SECRET is needed with AUTH_JWKS_URL, for there is no other secret to make it from"
+            )
         return None
+
+    @property
+    def durable_store(self) -> str | None:
+        """The setting that names where objects outlive the program; None for the in-memory store."""
+        return next((name for name in DURABLE_STORES if getattr(self, name) is not None), None)
 
     @property
     def redis(self) -> RedisUrl | None:
@@ -189,12 +238,12 @@ class Settings(BaseSettings):
     @property
     def development(self) -> bool:
         """Whether tokens are made by the program itself."""
-        return self.auth_jwt_secret is None
+        return self.auth_jwt_secret is None and self.auth_jwks_url is None
 
     @property
     def forgets_objects(self) -> bool:
         """Whether rows of the library outlive the objects they name."""
-        return not self._durable_store and self.database_path is not None
+        return self.durable_store is None and self.database_path is not None
 
     @property
     def base_url(self) -> str:
@@ -222,13 +271,9 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             path = self.database_url.removeprefix("sqlite://").removeprefix("/")
             return None if path in {"", ":memory:"} else Path(path)
-        if not self._durable_store:
+        if self.durable_store is None:
             return None
         return (self.storage_dir or state_folder()) / "media-pipeline.db"
-
-    @property
-    def _durable_store(self) -> bool:
-        return any((self.storage_dir, self.gcs_bucket, self.s3_bucket))
 
 
 def read_settings(**given: object) -> Settings:
@@ -241,6 +286,23 @@ def read_settings(**given: object) -> Settings:
         name = ".".join(str(part) for part in first["loc"]).upper()
         message = str(first["msg"]).removeprefix("Value error, ")
         raise SettingsError(f"{name}: {message}" if name else message) from None
+
+
+def read_shared_settings(**given: object) -> Settings:
+    """Read the settings of a process that has others beside it; `SettingsError` names what they lack."""
+    settings = read_settings(**given)
+    lacking = [
+        name
+        for name, value in (
+            ("DATABASE_URL=cockroachdb://… or postgresql://…", settings.database_server),
+            ("REDIS_URL", settings.redis_url),
+            ("GCS_BUCKET, S3_BUCKET or STORAGE_DIR", settings.durable_store),
+        )
+        if value is None
+    ]
+    if lacking:
+        raise SettingsError(f"processes that serve and work apart also need {' and '.join(lacking)}")
+    return settings
 
 
 def _reachable(host: str) -> str:

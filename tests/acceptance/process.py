@@ -128,7 +128,8 @@ class Remains:
         for row in self.media:
             assert self.objects[row["path"]] == (row["size"], row["version"])
         named = {row[column] for row in self.media for column in ("path", "thumbnail_path")}
-        assert self.objects.keys() == named
+        assert self.objects.keys() - named == set(), "nothing that no row names"
+        assert named - self.objects.keys() == set(), "nothing that a row names is missing"
 
 
 async def look_into(folder: Path) -> Remains:

@@ -15,6 +15,8 @@ from tests.acceptance.process import run
 COMMANDS = (
     "",
     "dev",
+    "serve",
+    "worker",
     "migrate",
     "token",
     "openapi",
@@ -44,7 +46,9 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert f"usage: media-pipeline {command}".strip() in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["", "dance", "jobs", "jobs show", "token", "dev --port x"])
+@pytest.mark.parametrize(
+    "command", ["", "dance", "jobs", "jobs show", "token", "dev --port x", "worker --port 1"]
+)
 def test_wrong_usage_is_exit_code_two(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What the command line does not understand is told on stderr with exit code 2."""
     with pytest.raises(SystemExit) as ended:
@@ -81,6 +85,7 @@ def test_wrong_usage_is_exit_code_two(command: str, capsys: pytest.CaptureFixtur
         ({"MEDIA_URLS": "public", "MEDIA_PUBLIC_BASE_URL": "https://cdn.example"}, "MEDIA_URLS=public"),
         ({"MEDIA_PUBLIC_BASE_URL": "https://cdn.example"}, "MEDIA_PUBLIC_BASE_URL"),
         ({"MEDIA_URL_SECRET": "short"}, "MEDIA_URL_SECRET"),
+        ({"GCS_BUCKET": "a", "AUTH_JWKS_URL": "https://issuer.example/keys"}, "MEDIA_URL_SECRET"),
         ({"PUBLIC_URL": "media.example.com"}, "PUBLIC_URL"),
         ({"PUBLIC_URL": "https://media.example.com"}, "PUBLIC_URL"),
         ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
@@ -102,6 +107,37 @@ def test_a_wrong_setting_is_named(
     assert named in told.err
     assert told.err.count("\n") == 1
     assert all(value not in told.err for name, value in variables.items() if "SECRET" in name)
+
+
+SHARED = {"DATABASE_URL": "postgresql://db/media", "REDIS_URL": "redis://cache", "STORAGE_DIR": "/srv/media"}
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize("lacking", [*([name] for name in SHARED), list(SHARED)])
+def test_serving_and_working_apart_needs_what_both_share(
+    command: str,
+    lacking: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without a shared database, Redis or store, `serve` and `worker` end with 2 and name what is missing."""
+    for name, value in SHARED.items():
+        if name not in lacking:
+            monkeypatch.setenv(name, value)
+    if lacking == ["DATABASE_URL"]:
+        monkeypatch.setenv("DATABASE_URL", "sqlite:////srv/media/jobs.db")
+    assert main([command]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert {name for name in SHARED if name in told} == set(lacking)
+
+
+def test_a_worker_without_slots_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--concurrency` is checked as the setting is."""
+    assert main(["worker", "--concurrency", "0"]) == 2
+    assert "MEDIA_CONCURRENCY" in capsys.readouterr().err
 
 
 def test_an_empty_variable_is_an_unset_one(

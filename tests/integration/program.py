@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 from PIL import Image
 
-from media_pipeline.app import Program
+from media_pipeline.app import build_tokens
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -31,6 +31,7 @@ from media_pipeline.generation.provider import (
     ProviderEvent,
 )
 from media_pipeline.ids import UserId
+from media_pipeline.program import Program
 from media_pipeline.server import Server
 from media_pipeline.settings import read_settings
 
@@ -101,13 +102,14 @@ class Stream:
     def __init__(self, response: httpx2.Response) -> None:
         self.response = response
         self.raw = b""
+        self.patience = DEADLINE
         self._unread = b""
         self._chunks = response.aiter_raw()
         self._frames: list[Frame] = []
 
     async def next(self) -> Frame:
         """Return the next event."""
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(self.patience):
             while not self._frames:
                 await self._read(await anext(self._chunks))
         return self._frames.pop(0)
@@ -226,7 +228,7 @@ class Running:
 
     def user(self, name: str) -> Api:
         """Return a client with a token of `name`."""
-        return Api(self.http, name, self.program.tokens.issue(UserId(name)))
+        return Api(self.http, name, build_tokens(self.program.settings).issue(UserId(name)))
 
     async def objects(self, api: Api) -> list[str]:
         """Return every stored path of a user, also what listings do not show."""

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from media_pipeline.generation.provider import ErrorCode, Preview, ProviderError
+from media_pipeline.ids import JobId, UserId
 from media_pipeline.realtime.bus import BusError, Message
+from media_pipeline.storage.paths import preview_path
 from media_pipeline.storage.store import StoreError
 from tests.integration.program import Api, Running, Scripted, failing, output, picture, read_object, running
 
@@ -27,6 +29,18 @@ async def test_outputs_that_a_later_attempt_did_not_make_are_removed() -> None:
         assert done.name == "generation_complete"
         assert len(await api.items()) == 1
     assert len(await service.objects(api)) == 2
+
+
+async def test_what_a_run_that_lost_its_job_wrote_late_is_removed(service: Running, api: Api) -> None:
+    """A worker that stood still while another ended its job removes what it had just written, and no more."""
+    program = service.program
+    job_id = await api.generate()
+    assert (await api.end(job_id)).name == "generation_complete"
+    kept = await service.objects(api)
+    late = preview_path(UserId(api.user), JobId(job_id), 0, number=9)
+    await program.store.upload(late, b"late", "image/webp")
+    await program.announcer.lost(await program.queue.get(JobId(job_id)))
+    assert await service.objects(api) == kept
 
 
 async def test_a_late_put_never_replaces_what_was_looked_into(service: Running, api: Api) -> None:

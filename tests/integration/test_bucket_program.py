@@ -12,9 +12,12 @@ from typing import Any
 
 import httpx2
 import pytest
+import pytest_asyncio
 
 from tests.integration.program import Running, Wire, picture, read_object, read_problem, running
 from tests.servers.gcs_server import GcsServer, shared_gcs
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BIG = 17 * 1024**2
 SECRETS = ("X-Goog-", "Signature", "upload_id", "GoogleAccessId")
@@ -54,13 +57,14 @@ async def over_a_bucket(folder: Path, **given: str) -> AsyncIterator[Place]:
         yield Place(service, fake, bucket, database)
 
 
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with over_a_bucket(tmp_path) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """A program for all; a test's user is its own."""
+    async with over_a_bucket(tmp_path_factory.mktemp("bucket")) as made:
         yield made
 
 
-async def generated(place: Place, user: str = "ann") -> Wire:
+async def generated(place: Place, user: str) -> Wire:
     """Generate a picture and return its item."""
     api = place.service.user(user)
     end = await api.end(await api.generate())
@@ -70,7 +74,7 @@ async def generated(place: Place, user: str = "ann") -> Wire:
 
 async def test_an_address_of_an_event_leads_to_the_bytes(place: Place) -> None:
     """What `generation_complete` says is the service's own address; GET, HEAD and a range follow it."""
-    url = (await generated(place))["url"]
+    url = (await generated(place, "ann"))["url"]
     assert url.startswith(f"{place.service.program.settings.base_url}/m/")
     assert "ann" not in url
     async with httpx2.AsyncClient(follow_redirects=True) as anyone:
@@ -86,7 +90,7 @@ async def test_an_address_of_an_event_leads_to_the_bytes(place: Place) -> None:
 
 async def test_no_row_and_no_event_holds_a_signature(place: Place) -> None:
     """Generation, a small and a big upload: all that is stored or streamed is free of signed URLs."""
-    api = place.service.user("ann")
+    api = place.service.user("ben")
     async with api.events() as stream:
         job = await api.generate()
         await stream.until("generation_complete")
@@ -106,7 +110,7 @@ async def test_no_row_and_no_event_holds_a_signature(place: Place) -> None:
 
 async def test_a_deleted_object_is_gone_from_its_address(place: Place) -> None:
     """After DELETE the address answers 404, and a file that ingest refused answers 410."""
-    item, api = await generated(place), place.service.user("ann")
+    item, api = await generated(place, "cleo"), place.service.user("cleo")
     assert (await api.ask("DELETE", f"/media/{item['path']}")).status_code == 204
     assert read_problem(await place.service.http.get(item["url"])) == (404, "object_not_found")
     permission = await api.init(filename="a.png", contentType="image/png")
@@ -118,7 +122,7 @@ async def test_a_deleted_object_is_gone_from_its_address(place: Place) -> None:
 
 async def test_a_big_file_gets_a_session_for_the_page_that_asks(place: Place) -> None:
     """`init` says how big a chunk is; the session answers that page; one plain PUT works as well."""
-    api, own = place.service.user("ann"), place.service.program.settings.base_url
+    api, own = place.service.user("dan"), place.service.program.settings.base_url
     body = {"filename": "big.png", "contentType": "image/png", "size": BIG}
     asked = await api.ask("POST", "/media/upload/init", body, headers={"Origin": own})
     permission = read_object(asked)
@@ -134,7 +138,7 @@ async def test_a_big_file_gets_a_session_for_the_page_that_asks(place: Place) ->
 
 async def test_a_page_from_elsewhere_gets_no_session_of_its_own(place: Place) -> None:
     """An origin that the settings do not name is not passed on to the bucket."""
-    api = place.service.user("ann")
+    api = place.service.user("eve")
     body = {"filename": "big.png", "contentType": "image/png", "size": BIG}
     asked = await api.ask("POST", "/media/upload/init", body, headers={"Origin": "https://evil.example"})
     url = read_object(asked)["uploadURL"]
@@ -146,7 +150,7 @@ async def test_a_page_from_elsewhere_gets_no_session_of_its_own(place: Place) ->
 
 async def test_a_small_file_says_nothing_of_chunks(place: Place) -> None:
     """The answer of `init` for a plain PUT has the given fields and no other."""
-    permission = await place.service.user("ann").init(filename="a.png", contentType="image/png", size=1000)
+    permission = await place.service.user("fay").init(filename="a.png", contentType="image/png", size=1000)
     assert permission.keys() == {"uploadURL", "objectPath", "jobId", "headers", "expiresAt"}
 
 
@@ -154,6 +158,6 @@ async def test_a_public_base_is_the_address(tmp_path: Path) -> None:
     """With `MEDIA_URLS=public` addresses are the base and the path, and `/m/` is not there."""
     base = "https://cdn.example.com/pictures"
     async with over_a_bucket(tmp_path, media_urls="public", media_public_base_url=base) as place:
-        item = await generated(place)
+        item = await generated(place, "gil")
         assert item["url"] == f"{base}/{item['path']}"
         assert (await place.service.http.get("/m/" + "A" * 80)).status_code == 404

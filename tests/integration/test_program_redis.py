@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
-from media_pipeline.app import Program, create_app
+from media_pipeline.app import create_app
 from media_pipeline.db.migrate import migrate
 from media_pipeline.ids import JobId
+from media_pipeline.program import Program
 from media_pipeline.queue.announcer import announce_end
 from media_pipeline.queue.job import NewJob
 from media_pipeline.queue.republisher import Republisher

@@ -9,9 +9,10 @@ import pytest
 
 from media_pipeline.api.auth import Tokens
 from media_pipeline.api.door import StreamDoor
-from media_pipeline.app import Program, create_app, create_service
+from media_pipeline.app import create_app, create_service
 from media_pipeline.clock import SystemClock
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.program import Program
 from media_pipeline.realtime.events import Event
 from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.memory import MemoryBus

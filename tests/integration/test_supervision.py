@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from media_pipeline.app import PartDied, Program
+from media_pipeline.program import PartDied, Program
 from media_pipeline.server import Server
 from media_pipeline.settings import read_settings
 

@@ -14,7 +14,7 @@ const MIB = 1024 * 1024;
 // Of the first PUTs to a session, as the fake throws its dice, the 3rd, 6th and 9th are cut half-way.
 const CUTS = { kind: 'cut', method: 'PUT', contains: 'upload_id', share: 0.33, times: 3 };
 const SEED = 106;
-const BIG = Number(process.env.BIG_UPLOAD_MIB ?? 48) * MIB;
+const BIG = Number(process.env.BIG_UPLOAD_MIB ?? 40) * MIB;
 
 const test = base.extend<{ studio: Studio; folder: string }>({
   baseURL: STUDIO,

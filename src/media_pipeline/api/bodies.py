@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 MAX_PROMPT: Final = 8000
 MAX_SEED: Final = 2**53 - 1
 MAX_SIDE: Final = 8192
+MAX_DELETED: Final = 1000
 
 
 class Body(BaseModel):
@@ -43,6 +44,7 @@ Side = Annotated[int, Field(ge=1, le=MAX_SIDE, description="pixels")]
 Ratio = Annotated[str, Field(pattern=r"^[1-9]\d?:[1-9]\d?$", examples=["16:9"])]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Label = Annotated[Name, AfterValidator(_is_text)]
 ObjectPath = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
@@ -153,6 +155,14 @@ class UploadDone(Answer):
     job_id: str
 
 
+class ThumbnailView(Answer):
+    """One size of an item's thumbnail, in pixels."""
+
+    url: str
+    width: int
+    height: int
+
+
 class MediaItem(Answer):
     """One thing in the caller's library."""
 
@@ -168,7 +178,9 @@ class MediaItem(Answer):
     height: int | None = None
     duration: float | None = None
     thumbnail_url: str | None = None
+    thumbnails: list[ThumbnailView] | None = None
     thumbhash: str | None = None
+    source_path: str | None = Field(None, description="the item that this one was made of")
     alt: str | None = None
     job_id: str | None = None
     prompt: str | None = None
@@ -181,6 +193,60 @@ class MediaList(Answer):
 
     items: list[MediaItem]
     next_cursor: str | None = None
+
+
+class MediaChange(Body):
+    """What to change of an item; what is left out stays."""
+
+    name: Label | None = None
+    alt: Annotated[str, Field(max_length=2000)] | None = Field(None, description="empty takes it away")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.name is None and self.alt is None:
+            raise ValueError("give name, alt or both")
+        return self
+
+
+class MediaDeletion(Body):
+    """Which items to delete: by path, or all that a listing with this filter would show."""
+
+    paths: list[ObjectPath] | None = Field(None, min_length=1, max_length=MAX_DELETED)
+    prefix: Annotated[str, Field(max_length=1024)] = ""
+    kind: Literal["image", "video", "file"] | None = None
+    q: Annotated[str, Field(max_length=200)] = ""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        filtered = bool(self.prefix or self.kind or self.q)
+        if filtered == (self.paths is not None):
+            raise ValueError("give paths, or prefix, kind or q")
+        return self
+
+
+class FailedDeletion(Answer):
+    """An item that could not be deleted now, and why."""
+
+    path: str
+    code: str
+    error: str
+
+
+class MediaDeleted(Answer):
+    """What is not in your library any more, and what could not be deleted now."""
+
+    deleted: list[str]
+    failed: list[FailedDeletion]
+    more: bool = Field(description=f"whether the filter fits more items; one call deletes {MAX_DELETED}")
+
+
+class MediaUsage(Answer):
+    """What your library holds and unfinished uploads are promised; no quota is null."""
+
+    bytes: int
+    objects: int
+    quota_bytes: int | None
+    quota_objects: int | None
 
 
 class AttemptView(Answer):

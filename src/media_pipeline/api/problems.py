@@ -82,9 +82,12 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "job_ended": 409,
     "job_not_ended": 409,
     "job_not_found": 404,
+    "keys_unavailable": 503,
     "media_not_found": 404,
     "object_changed": 412,
     "object_not_found": 404,
+    "operation_refused": 422,
+    "quota_exceeded": 403,
     "storage_full": 507,
     "storage_unavailable": 503,
     "too_large": 413,
@@ -95,6 +98,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "upload_incomplete": 409,
     "upload_not_found": 404,
     "upload_refused": 422,
+    "url_refused": 422,
 }
 """The status of every error code that a room may raise through a route."""
 

@@ -127,11 +127,11 @@ class SqliteDatabase:
 def apply_effects(conn: Connection, effects: Sequence[Effect]) -> None:
     """Run `effects` inside a transaction that is already open."""
     for effect in effects:
-        conn.execute(effect.statement.text, effect.params)
+        conn.execute(effect.statement.sqlite or effect.statement.text, effect.params)
 
 
 def _rows(conn: Connection, statement: Statement, params: Params) -> list[Row]:
-    return conn.execute(statement.text, params).fetchall()
+    return conn.execute(statement.sqlite or statement.text, params).fetchall()
 
 
 def _as_row(cursor: sqlite3.Cursor, values: tuple[Value, ...]) -> Row:

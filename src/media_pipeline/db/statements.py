@@ -1,7 +1,7 @@
 """SQL as text: one statement each, with a name and a sentence, loaded from `.sql` files.
 
 A statement begins with `-- name: claim`; the comment lines that follow say what it does. Parameters
-are written `:name`.
+are written `:name`. What SQLite and servers must say differently stands in a file for each.
 """
 
 from __future__ import annotations
@@ -17,10 +17,21 @@ _HEADER = re.compile(r"^-- name: *([a-z_]+) *$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One named SQL statement."""
+    """One named SQL statement; `sqlite` is what SQLite reads where servers' text is not for it."""
 
     name: str
     text: str
+    sqlite: str = ""
+
+
+def load_dialects(package: str, stem: str) -> Mapping[str, Statement]:
+    """Read `stem.sql` and what both `stem.sqlite.sql` and `stem.postgres.sql` say, each in its own way."""
+    sqlite = load_statements(package, f"{stem}.sqlite.sql")
+    postgres = load_statements(package, f"{stem}.postgres.sql")
+    if sqlite.keys() != postgres.keys():
+        raise ValueError(f"{sorted(sqlite.keys() ^ postgres.keys())} stand for one database only.")
+    both = {name: Statement(name, each.text, sqlite[name].text) for name, each in postgres.items()}
+    return {**load_statements(package, f"{stem}.sql"), **both}
 
 
 def load_statements(package: str, file: str) -> Mapping[str, Statement]:

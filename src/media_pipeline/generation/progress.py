@@ -6,53 +6,32 @@ done; where a provider gives no number there is none.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from typing import Final, Protocol, Self
+from typing import Self
 
 from media_pipeline.clock import Clock
-from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.manager import AttemptStarted, ManagerEvent
 from media_pipeline.generation.provider import Advanced, GenerationRequest, Output, Queued, Running
-from media_pipeline.ids import UserId
-from media_pipeline.realtime.events import Event, GenerationProgress
+from media_pipeline.media.pace import CEILING, Paced, Publisher
+from media_pipeline.realtime.events import GenerationProgress
 
-INTERVAL: Final = 0.2
-CEILING: Final = 99.0
-
-
-class Publisher(Protocol):
-    """Who takes events to their user."""
-
-    async def publish(self, user_id: UserId, event: Event) -> None:
-        """Send `event`."""
-        ...
+__all__ = ["ProgressReporter", "Publisher"]
 
 
 class ProgressReporter:
     """Report one run of a job; use as an async context manager."""
 
     def __init__(self, publisher: Publisher, request: GenerationRequest, *, clock: Clock) -> None:
-        self._publisher = publisher
-        self._user_id = request.user_id
+        self._paced = Paced(publisher, request.user_id, clock=clock)
         self._job_id = request.job_id
-        self._clock = clock
         self._shares = [0.0] * request.n
         self._reached: float | None = None
-        self._latest: GenerationProgress | None = None
-        self._changed = asyncio.Event()
-        self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._sending = asyncio.create_task(self._send_changes())
+        await self._paced.__aenter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._sending:
-            self._sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sending
-        await self._send_latest()
+    async def __aexit__(self, *about: object) -> None:
+        await self._paced.__aexit__(*about)
 
     def note(self, event: ManagerEvent) -> None:
         """Take what happened; whatever tells nothing new is passed over."""
@@ -88,18 +67,4 @@ class ProgressReporter:
         return message if len(self._shares) == 1 else f"{message}, {index + 1} of {len(self._shares)}"
 
     def _put(self, message: str) -> None:
-        self._latest = GenerationProgress(job_id=self._job_id, progress=self._reached, message=message)
-        self._changed.set()
-
-    async def _send_changes(self) -> None:
-        while True:
-            await self._changed.wait()
-            await self._send_latest()
-            await self._clock.sleep(INTERVAL)
-
-    async def _send_latest(self) -> None:
-        event, self._latest = self._latest, None
-        self._changed.clear()
-        if event is not None:
-            with contextlib.suppress(MediaPipelineError):  # progress is worth no retry
-                await self._publisher.publish(self._user_id, event)
+        self._paced.put(GenerationProgress(job_id=self._job_id, progress=self._reached, message=message))

@@ -55,7 +55,7 @@ class Results:
         }
         if self._cost is not None:
             result["cost"] = self._cost
-        return Outcome(result, [keep_item(item) for item in items])
+        return Outcome(result, [effect for item in items for effect in keep_item(item)])
 
     def _begin(self, provider: str, model: str) -> None:
         self._provider, self._model = provider, model

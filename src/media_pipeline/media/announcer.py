@@ -14,6 +14,7 @@ import structlog
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.present import named_objects, present_result
+from media_pipeline.media.quota import Quota
 from media_pipeline.queue.job import Failure, Job, JobState
 from media_pipeline.queue.queue import Queue
 from media_pipeline.realtime.events import (
@@ -45,8 +46,9 @@ _UNEXPLAINED: Final = Failure(code="internal", message="The job failed; no reaso
 class JobAnnouncer:
     """The `Announcer` of a program with a queue, a bus and a store."""
 
-    def __init__(self, queue: Queue, publisher: Publisher, store: Store) -> None:
+    def __init__(self, queue: Queue, publisher: Publisher, store: Store, quota: Quota) -> None:
         self._queue = queue
+        self._quota = quota
         self._publisher = publisher
         self._store = store
 
@@ -69,6 +71,11 @@ class JobAnnouncer:
         await self._publish(job, await self._end(job))
         await self._tidy(job)
         await self._queue.settle(job.id)
+
+    async def lost(self, job: Job) -> None:
+        now = await self._queue.get(job.id)
+        if now.ended:  # else whoever ends it tidies
+            await self._tidy(now)
 
     async def history(self, job: Job) -> list[Event]:
         """Return the events of a job's states so far, as its record tells them."""
@@ -94,7 +101,7 @@ class JobAnnouncer:
         )
 
     async def _tidy(self, job: Job) -> None:
-        """Remove every object of the job that its result does not name.
+        """Remove every object of the job that its result does not name, and what it was promised.
 
         Partial pictures, what an earlier run made and a later one did not, all of it without a result.
         """
@@ -103,6 +110,8 @@ class JobAnnouncer:
             for left in await self._store.list(prefix):
                 if left.path not in named:
                     await self._store.delete(left.path)
+        if FAMILIES[job.kind] is UPLOAD and job.state is not JobState.SUCCEEDED:
+            await self._quota.release(job.id)
 
 
 def result_prefixes(user_id: UserId, job_id: JobId) -> list[str]:

@@ -6,10 +6,19 @@ version, and the late write is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from typing import ClassVar
 
+from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
-from media_pipeline.storage.store import ABSENT, ObjectNotFound, Store, Version
+from media_pipeline.storage.store import ABSENT, ObjectNotFound, PreconditionFailed, Store, Version
+
+
+class Overtaken(MediaPipelineError):
+    """Another run of the job wrote meanwhile; of the two, the one that still has the job begins again."""
+
+    code: ClassVar[str] = "object_changed"
+    retryable: ClassVar[bool] = True
 
 
 class ClaimedObjects:
@@ -24,10 +33,13 @@ class ClaimedObjects:
         """See what stands at `paths` now, at the beginning of a run."""
         return cls(store, {path: await see_version(store, path) for path in paths})
 
-    async def write(self, path: str, data: bytes, content_type: str) -> Version:
-        """Write one of the objects and return its version; `PreconditionFailed` for a late write."""
+    async def write(self, path: str, data: bytes | AsyncIterator[bytes], content_type: str) -> Version:
+        """Write one of the objects and return its version; `Overtaken` when another run did so first."""
         failpoint("before_upload")
-        await self._store.upload(path, data, content_type, if_version=self._seen[path])
+        try:
+            await self._store.upload(path, data, content_type, if_version=self._seen[path])
+        except PreconditionFailed as error:
+            raise Overtaken(str(error)) from error
         failpoint("after_upload")
         self._seen[path] = await see_version(self._store, path)
         return self._seen[path]

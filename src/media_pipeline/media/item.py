@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import unicodedata
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import msgspec
 
@@ -13,13 +15,29 @@ from media_pipeline.ids import JobId, UserId
 ItemKind = Literal["image", "video", "file"]
 Source = Literal["generated", "upload", "import", "process"]
 
-_WORD = re.compile(r"[^\W_]+")
+MAX_WORDS: Final = 200
+MAX_WORD: Final = 64
+"""Characters; what is longer is compared by its beginning."""
+_WORD: Final = re.compile(r"[^\W_]+")
+
+
+SHOWN_SIDE: Final = 512
+"""A page shows the largest thumbnail of at most this side, unless it chooses one itself."""
+
+
+class Rung(msgspec.Struct, frozen=True):
+    """One thumbnail of the ladder; sides in pixels."""
+
+    path: str
+    width: int
+    height: int
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """A library row. `size` in bytes, sides in pixels, `duration` in seconds, `created_at` in Unix seconds.
 
-    `version` is the stored object's; the item stands for exactly those bytes.
+    `version` is the stored object's; the item stands for exactly those bytes. `thumbnails` are the ladder,
+    the largest first; `source_path` is the item that this one was made of.
     """
 
     path: str
@@ -36,19 +54,38 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     duration: float | None = None
     thumbnail_path: str | None = None
+    thumbnails: tuple[Rung, ...] = ()
+    thumbhash: str | None = None
+    source_path: str | None = None
     alt: str | None = None
     prompt: str | None = None
     model: str | None = None
     seed: int | None = None
 
 
+def derived_paths(item: Item) -> list[str]:
+    """Return the path of every object that was made from an item and goes with it."""
+    paths = [rung.path for rung in item.thumbnails]
+    return list(dict.fromkeys([*paths, item.thumbnail_path] if item.thumbnail_path else paths))
+
+
+def shown_rung(rungs: Sequence[Rung]) -> Rung:
+    """Return the thumbnail that a page shows by itself; the ladder has at least one."""
+    return next((rung for rung in rungs if max(rung.width, rung.height) <= SHOWN_SIDE), rungs[-1])
+
+
+def write_thumbhash(data: bytes) -> str:
+    """Write a ThumbHash as the wire has it."""
+    return base64.b64encode(data).decode()
+
+
 def fold_words(text: str) -> list[str]:
-    """Split text into words as search compares them: no case, no accents, no punctuation."""
+    """Split text into words as search compares them: no case, no accents, no punctuation, each once."""
     plain = unicodedata.normalize("NFKD", text)
     bare = "".join(character for character in plain if not unicodedata.combining(character))
-    return _WORD.findall(bare.casefold())
+    return list(dict.fromkeys(word[:MAX_WORD] for word in _WORD.findall(bare.casefold())))
 
 
-def searchable_words(item: Item) -> str:
-    """Return what search reads of an item, a space before each word."""
-    return "".join(f" {word}" for word in fold_words(f"{item.name} {item.prompt or ''}"))
+def searchable_words(item: Item) -> list[str]:
+    """Return what search reads of an item: the first `MAX_WORDS` words of its name and prompt."""
+    return fold_words(f"{item.name} {item.prompt or ''}")[:MAX_WORDS]

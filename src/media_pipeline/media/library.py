@@ -7,27 +7,42 @@ bytes go even if the program dies in between.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
-from media_pipeline.db.database import Database, Effect, Params, Row
-from media_pipeline.db.statements import load_statements
+from media_pipeline.db.arrays import write_array
+from media_pipeline.db.database import Database, DatabaseUnavailable, Effect, Params, Row, Value
+from media_pipeline.db.statements import load_dialects
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
-from media_pipeline.media.item import Item, ItemKind, fold_words, searchable_words
+from media_pipeline.media.item import (
+    Item,
+    ItemKind,
+    Rung,
+    Source,
+    derived_paths,
+    fold_words,
+    searchable_words,
+)
 from media_pipeline.storage.paths import user_root
 from media_pipeline.storage.store import Store, StoreError
 
 Sort = Literal["newest", "oldest", "largest"]
 
 _log = structlog.get_logger(__name__)
-_SQL: Final = load_statements("media_pipeline.media", "sql/library.sql")
+_SQL: Final = load_dialects("media_pipeline.media", "sql/library")
 _FIRST_PLACE: Final[Mapping[Sort, int]] = {"newest": 1 << 62, "oldest": -1, "largest": 1 << 62}
+_RUNGS: Final = msgspec.json.Decoder(tuple[Rung, ...])
 _AFTER_ALL: Final = "\U0010ffff"
+_FEW: Final = 4000
+"""So many items are looked up and sorted; of more, a page is soon found by reading them in order."""
+_ERASED_AT_ONCE: Final = 16
 
 
 class MediaNotFound(MediaPipelineError):
@@ -56,6 +71,7 @@ class Listing:
 
     prefix: str = ""
     kind: ItemKind | None = None
+    source: Source | None = None
     words: str = ""
     sort: Sort = "newest"
     after: Place | None = None
@@ -70,13 +86,23 @@ class ItemPage:
     next: Place | None
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a row stands for; `removing` while its object is on its way out."""
+
+    path: str
+    job_id: JobId
+    removing: bool
+
+
 class Library:
-    """Read and remove a user's items."""
+    """Read, rename and remove a user's items."""
 
     def __init__(self, database: Database, store: Store) -> None:
         self._db = database
         self._store = store
-        self._listings = load_statements("media_pipeline.media", f"sql/library.{database.dialect}.sql")
+        self.removals_wait = asyncio.Event()
+        """Set when bytes wait for `finish_removals`."""
 
     async def list_items(self, user_id: UserId, listing: Listing) -> ItemPage:
         """Return one page; `InvalidCursor` for a cursor that no page gave."""
@@ -87,20 +113,33 @@ class Library:
         if listing.words and not words:
             return ItemPage([], None)
         low = user_root(user_id) + listing.prefix.lstrip("/")
-        params: Params = {
+        params: dict[str, Value] = {
             "user_id": user_id,
             "place": after.value,
             "path": after.path,
             "low": low,
             "high": low + _AFTER_ALL,
             "kind": listing.kind,
-            "words": msgspec.json.encode(words).decode(),
+            "source": listing.source,
             "limit": listing.limit + 1,
+            **_conditions(words),
         }
-        rows = await self._db.fetch(self._listings[listing.sort], params)
+        few = await self._find_few(user_id, [*words, *_marks(listing.kind, listing.source)])
+        if few is not None:
+            params |= {"paths": _json(few), "path_array": write_array(few)}
+        rows = await self._db.fetch(_SQL[listing.sort if few is None else f"{listing.sort}_found"], params)
         shown = rows[: listing.limit]
         following = _place(listing.sort, shown[-1]) if len(rows) > listing.limit else None
         return ItemPage([_read_item(row) for row in shown], following)
+
+    async def _find_few(self, user_id: UserId, words: Sequence[str]) -> list[str] | None:
+        """Return where every item is that has one of `words`, if few have it; the longest is tried first."""
+        for word in sorted(words, key=len, reverse=True):
+            bounds: Params = {"word": word.encode(), "beyond": word.encode() + b"\xff"}
+            rows = await self._db.fetch(_SQL["matches"], {"user_id": user_id, "most": _FEW, **bounds})
+            if len(rows) < _FEW:
+                return list({str(row["path"]) for row in rows})
+        return None
 
     async def get(self, user_id: UserId, path: str) -> Item:
         """Return one item, or raise `MediaNotFound`, also for another user's."""
@@ -108,6 +147,15 @@ class Library:
         if not rows:
             raise MediaNotFound("There is no such item in your library.")
         return _read_item(rows[0])
+
+    async def rename(self, user_id: UserId, path: str, *, name: str | None, alt: str | None) -> Item:
+        """Give an item a name or a description; None leaves it, an empty description takes it away."""
+        old = await self.get(user_id, path)
+        new = replace(old, name=name or old.name, alt=old.alt if alt is None else alt or None)
+        row: Params = {"path": path, "user_id": user_id, "name": new.name, "alt": new.alt}
+        renamed = Effect(_SQL["rename"], {**row, "words": _spaced(searchable_words(new))})
+        await self._db.apply([renamed, _found_by("forget_words", old), _found_by("insert_words", new)])
+        return await self.get(user_id, path)
 
     async def remove(self, user_id: UserId, path: str) -> Item:
         """Take an item out of the library for good and delete its bytes; return what it was.
@@ -124,31 +172,93 @@ class Library:
             _log.warning("media.not_erased", path=item.path, error=str(error))
         return item
 
-    async def finish_removals(self) -> None:
-        """Delete the bytes of items whose removal was cut short, as far as the store allows now."""
-        for row in await self._db.fetch(_SQL["removing"], {}):
+    async def remove_all(self, user_id: UserId, paths: Sequence[str]) -> list[str]:
+        """Take many items out of the library; return the paths for which the database had no answer.
+
+        One that is not there is no error. Their bytes are deleted by `finish_removals`.
+        """
+
+        async def mark(path: str) -> bool:
             try:
-                await self._erase(_read_item(row))
-            except StoreError as error:
-                _log.warning("media.not_erased", path=row["path"], error=str(error))
+                await self._db.execute(_SQL["mark_removing"], {"user_id": user_id, "path": path})
+            except DatabaseUnavailable:
+                return False
+            return True
+
+        paths = list(dict.fromkeys(paths))
+        marked = await asyncio.gather(*map(mark, paths))
+        self.removals_wait.set()
+        return [path for path, done in zip(paths, marked, strict=True) if not done]
+
+    async def kept(self, user_id: UserId) -> list[Kept]:
+        """Return all that a user's rows stand for, about 200 bytes an item."""
+        rows = await self._db.fetch(_SQL["kept_paths"], {"user_id": user_id})
+        return [Kept(str(row["path"]), JobId(str(row["job_id"])), bool(row["removing"])) for row in rows]
+
+    async def finish_removals(self) -> None:
+        """Delete the bytes of items whose removal is not complete, as far as the store allows now."""
+        self.removals_wait.clear()
+        turns = asyncio.Semaphore(_ERASED_AT_ONCE)
+
+        async def erase(item: Item) -> None:
+            async with turns:
+                try:
+                    await self._erase(item)
+                except StoreError as error:
+                    _log.warning("media.not_erased", path=item.path, error=str(error))
+
+        rows = await self._db.fetch(_SQL["removing"], {})
+        await asyncio.gather(*(erase(_read_item(row)) for row in rows))
 
     async def _erase(self, item: Item) -> None:
         await self._store.delete(item.path)
-        if item.thumbnail_path:
-            await self._store.delete(item.thumbnail_path)
-        await self._db.execute(_SQL["forget"], {"path": item.path})
+        for path in derived_paths(item):
+            await self._store.delete(path)
+        forgotten = Effect(_SQL["forget"], {"path": item.path})
+        await self._db.apply([_found_by("forget_words", item), forgotten])
 
 
-def keep_item(item: Item) -> Effect:
-    """Return the write that puts `item` into the library, to land with its job's end."""
+def keep_item(item: Item) -> list[Effect]:
+    """Return the writes that put `item` into the library, to land with its job's end."""
     row = msgspec.structs.asdict(item)
-    row |= {"words": searchable_words(item), "created_at": round(item.created_at * 1_000_000)}
-    return Effect(_SQL["insert"], row)
+    row |= {
+        "words": _spaced(searchable_words(item)),
+        "created_at": round(item.created_at * 1_000_000),
+        "thumbnails": msgspec.json.encode(item.thumbnails).decode(),
+    }
+    return [Effect(_SQL["insert"], row), _found_by("insert_words", item)]
+
+
+def _found_by(statement: str, item: Item) -> Effect:
+    words = [*searchable_words(item), *_marks(item.kind, item.source)]
+    row: Params = {"user_id": item.user_id, "path": item.path, "words": _json(words)}
+    return Effect(_SQL[statement], row)
+
+
+def _conditions(words: Sequence[str]) -> Params:
+    """Return what a row's words must hold, as each database reads it fastest."""
+    first, *others = [f" {word}" for word in sorted(words, key=len, reverse=True)] or [""]
+    patterns = write_array([f"% {word}%" for word in words])
+    return {"first": first, "others": _json(others), "patterns": patterns}
+
+
+def _marks(*facts: str | None) -> list[str]:
+    """Return what is looked up like a word and is none."""
+    return [f"={fact}" for fact in facts if fact]
+
+
+def _spaced(words: Sequence[str]) -> str:
+    return "".join(f" {word}" for word in words)
+
+
+def _json(words: Sequence[str]) -> str:
+    return msgspec.json.encode(words).decode()
 
 
 def _read_item(row: Row) -> Item:
     columns: dict[str, Any] = {name: row[name] for name in Item.__struct_fields__}
     columns["created_at"] /= 1e6
+    columns["thumbnails"] = _RUNGS.decode(columns["thumbnails"])
     columns["user_id"], columns["job_id"] = UserId(columns["user_id"]), JobId(columns["job_id"])
     return Item(**columns)
 

@@ -8,16 +8,23 @@ from typing import Final, Literal
 from media_pipeline.clock import Clock
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId
+from media_pipeline.media.pace import INTERVAL, percent
 from media_pipeline.media.uploads import Uploads
 from media_pipeline.queue.job import Job
 from media_pipeline.realtime.events import UploadProgress
 from media_pipeline.realtime.publisher import Publisher
 
-INTERVAL: Final = 0.2
-CEILING: Final = 99.0
-"""Only an ingested upload is done."""
 REMEMBERED: Final = 10_000
 """Uploads that broke off are forgotten some day."""
+
+
+def count_bytes(
+    job_id: JobId, loaded: int, total: int | None, *, reported_by: Literal["server", "client"] = "server"
+) -> UploadProgress:
+    """Return the event that says how many bytes came."""
+    message = f"{loaded:,} bytes" if total is None else f"{loaded:,} of {total:,} bytes"
+    progress = percent(loaded, total)
+    return UploadProgress(job_id=job_id, progress=progress, message=message, reported_by=reported_by)
 
 
 class UploadMeter:
@@ -42,10 +49,9 @@ class UploadMeter:
         """Publish one count of an upload that has not ended."""
         if job.ended:
             return
-        progress = None if not total else round(min(CEILING, 100 * loaded / total), 1)
-        message = f"{loaded:,} bytes" if total is None else f"{loaded:,} of {total:,} bytes"
-        event = UploadProgress(job_id=job.id, progress=progress, message=message, reported_by=reported_by)
-        await self._publisher.publish(job.user_id, event)
+        await self._publisher.publish(
+            job.user_id, count_bytes(job.id, loaded, total, reported_by=reported_by)
+        )
 
     def _due(self, path: str, loaded: int, total: int | None) -> bool:
         """Tell whether this count is worth telling; forgets an upload with its last byte."""

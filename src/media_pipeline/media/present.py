@@ -13,6 +13,7 @@ from media_pipeline.media.item import Item
 from media_pipeline.storage.store import Store
 
 _THUMBNAIL = "thumbnailPath"
+_LADDER = "thumbnails"
 
 
 def iso(seconds: float) -> str:
@@ -34,6 +35,10 @@ def describe(item: Item) -> dict[str, Json]:
         "height": item.height,
         "duration": item.duration,
         _THUMBNAIL: item.thumbnail_path,
+        _LADDER: [{"path": rung.path, "width": rung.width, "height": rung.height} for rung in item.thumbnails]
+        or None,
+        "thumbhash": item.thumbhash,
+        "sourcePath": item.source_path,
         "alt": item.alt,
         "jobId": item.job_id,
         "prompt": item.prompt,
@@ -52,13 +57,20 @@ async def with_urls(store: Store | None, described: JsonObject) -> dict[str, Jso
     wire["url"] = await store.get_url(str(wire["path"]))
     if isinstance(thumbnail, str):
         wire["thumbnailUrl"] = await store.get_url(thumbnail)
+    if _LADDER in wire:
+        wire[_LADDER] = [await _with_url(store, rung) for rung in _listed(wire[_LADDER])]
     return wire
+
+
+async def _with_url(store: Store, rung: JsonObject) -> dict[str, Json]:
+    return {"url": await store.get_url(str(rung["path"])), "width": rung["width"], "height": rung["height"]}
 
 
 def named_objects(result: JsonObject) -> frozenset[str]:
     """Return the path of every object that a job's result stands for."""
     items = [*_listed(result.get("items")), *_listed([result.get("item")])]
-    return frozenset(str(item[name]) for item in items for name in ("path", _THUMBNAIL) if name in item)
+    named = [*items, *(rung for item in items for rung in _listed(item.get(_LADDER)))]
+    return frozenset(str(each[name]) for each in named for name in ("path", _THUMBNAIL) if name in each)
 
 
 def _listed(values: Json) -> list[JsonObject]:

@@ -1,6 +1,8 @@
-"""Who deletes the bytes of removed items that the store could not delete at once."""
+"""Who deletes the bytes of items that were removed together, or that the store could not delete at once."""
 
 from __future__ import annotations
+
+import asyncio
 
 import structlog
 
@@ -12,7 +14,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Remover:
-    """Finish a library's removals until cancelled, at the start and every `interval` seconds."""
+    """Finish a library's removals until cancelled: at the start, when some wait, every `interval` seconds."""
 
     def __init__(self, library: Library, *, clock: Clock, interval: float = 60.0) -> None:
         self._library = library
@@ -26,4 +28,13 @@ class Remover:
                 await self._library.finish_removals()
             except DatabaseUnavailable as error:
                 _log.warning("remover.failed", error=str(error))
-            await self._clock.sleep(self._interval)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        due = asyncio.create_task(self._clock.sleep(self._interval))
+        waits = asyncio.create_task(self._library.removals_wait.wait())
+        try:
+            await asyncio.wait({due, waits}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            due.cancel()
+            waits.cancel()

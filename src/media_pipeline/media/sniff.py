@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Final
 
 import filetype
@@ -11,6 +12,8 @@ from media_pipeline.media.item import ItemKind
 
 HEAD_BYTES: Final = 8192
 """How much of a file `sniff` wants to see."""
+
+_HEIC: Final[Mapping[str, ItemKind]] = {"image/heic": "image"} if find_spec("pillow_heif") else {}
 
 ACCEPTED: Final[Mapping[str, ItemKind]] = {
     "image/png": "image",
@@ -21,10 +24,15 @@ ACCEPTED: Final[Mapping[str, ItemKind]] = {
     "video/mp4": "video",
     "video/webm": "video",
     "video/quicktime": "video",
+    **_HEIC,
 }
-"""The types a library takes, and what they are. None of them can carry a script."""
+"""The types a library takes, and what they are; none can carry a script. HEIC needs the extra `heic`."""
 
-_ALIASES: Final[Mapping[str, str]] = {"image/apng": "image/png", "video/x-m4v": "video/mp4"}
+_ALIASES: Final[Mapping[str, str]] = {
+    "image/apng": "image/png",
+    "video/x-m4v": "video/mp4",
+    "image/heif": "image/heic",
+}
 _UNSAID: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 
 

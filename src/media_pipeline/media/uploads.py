@@ -6,41 +6,27 @@ once; a client that dies after the PUT loses nothing, for the job then finds the
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import ClassVar, Final, Literal
 
 from media_pipeline.clock import Clock
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.announcer import JobAnnouncer
-from media_pipeline.media.claimed import ClaimedObjects, see_version
-from media_pipeline.media.inspect import inspect_file
-from media_pipeline.media.item import Item
-from media_pipeline.media.library import keep_item
-from media_pipeline.media.present import describe
-from media_pipeline.media.sniff import ACCEPTED, HEAD_BYTES, may_be_accepted, sniff
+from media_pipeline.media.claimed import see_version
+from media_pipeline.media.ingest import Ingest
+from media_pipeline.media.intake import EmptyFile, FileTooLarge, Intake, TypeNotAllowed
+from media_pipeline.media.quota import Quota, QuotaExceeded
 from media_pipeline.queue.job import Job, JobState, NewJob
 from media_pipeline.queue.queue import JobNotFound, Outcome, Queue
 from media_pipeline.queue.worker import Run
-from media_pipeline.storage.paths import derived_prefix, safe_filename, upload_path
-from media_pipeline.storage.store import (
-    ABSENT,
-    MediaObject,
-    ObjectNotFound,
-    PreconditionFailed,
-    PresignedUpload,
-    Store,
-)
-from media_pipeline.storage.threads import blocking
+from media_pipeline.storage.paths import safe_filename, upload_path
+from media_pipeline.storage.store import ABSENT, MediaObject, PresignedUpload, Store
 
 KIND: Final = "upload"
 URL_LIFE: Final = timedelta(minutes=15)
-MAX_IMAGE_BYTES: Final = 256 * 1024**2
-"""A picture is decoded in memory."""
 SESSION_LIFE: Final = timedelta(days=1)
 """How long an upload in chunks may take."""
 LINGER: Final = timedelta(minutes=5)
@@ -51,37 +37,6 @@ class UploadNotFound(MediaPipelineError):
     """The user has no upload at this path."""
 
     code: ClassVar[str] = "upload_not_found"
-
-
-class UploadIncomplete(MediaPipelineError):
-    """The bytes are not there yet."""
-
-    code: ClassVar[str] = "upload_incomplete"
-
-
-class TypeNotAllowed(MediaPipelineError):
-    """The file is not of a type that the library takes."""
-
-    code: ClassVar[str] = "type_not_allowed"
-
-
-class FileTooLarge(MediaPipelineError):
-    """The file is larger than an upload may be."""
-
-    code: ClassVar[str] = "too_large"
-
-
-class EmptyFile(MediaPipelineError):
-    """The file has no bytes."""
-
-    code: ClassVar[str] = "empty_file"
-
-
-class BytesChanged(MediaPipelineError):
-    """The object was replaced while it was looked into."""
-
-    code: ClassVar[str] = "object_changed"
-    retryable: ClassVar[bool] = True
 
 
 class UploadFailed(MediaPipelineError):
@@ -100,16 +55,26 @@ class Beginning:
 
 
 class Uploads:
-    """Begin, complete and ingest uploads; `max_bytes` bounds one file."""
+    """Begin, complete and ingest uploads."""
 
     def __init__(
-        self, queue: Queue, store: Store, announcer: JobAnnouncer, *, clock: Clock, max_bytes: int
+        self,
+        queue: Queue,
+        store: Store,
+        announcer: JobAnnouncer,
+        quota: Quota,
+        *,
+        intake: Intake,
+        ingest: Ingest,
+        clock: Clock,
     ) -> None:
         self._queue = queue
+        self._quota = quota
         self._store = store
         self._announcer = announcer
+        self._intake = intake
+        self._ingest = ingest
         self._clock = clock
-        self._max_bytes = max_bytes
 
     async def begin(
         self,
@@ -122,18 +87,18 @@ class Uploads:
         idempotency_key: str | None = None,
         request_hash: str | None = None,
     ) -> Beginning:
-        """Make the job and sign the URL; raises `TypeNotAllowed`, `FileTooLarge` or `EmptyFile`.
+        """Make the job and sign the URL.
 
-        The same key and request give the same upload. Its URL is the same too, unless it is a resumable
-        session: that is nowhere kept, so another one is begun for pages of `origin`.
+        Raises `TypeNotAllowed`, `FileTooLarge`, `EmptyFile` or `QuotaExceeded`. The same key and request
+        give the same upload. Its URL is the same too, unless it is a resumable session: that is nowhere
+        kept, so another one is begun for pages of `origin`.
         """
-        self._check_declared(content_type, size)
+        self._intake.check_declared(content_type, size)
         job_id = JobId(str(uuid.uuid4()))
         path = upload_path(user_id, job_id, filename)
-        at = self._clock.now()
-        permission = await self._sign(
-            path, content_type, size, at, origin
-        )  # or refuse before anything is kept
+        # before anything is kept, for a file may be refused here
+        permission = await self._sign(path, content_type, size, self._clock.now(), origin)
+        await self._quota.reserve(user_id, job_id, size or 0)
         enqueued = await self._queue.enqueue(
             NewJob(
                 id=job_id,
@@ -152,6 +117,8 @@ class Uploads:
         )
         if enqueued.created:
             await self._announcer.queued(enqueued.job)
+        else:
+            await self._quota.release(job_id)
         if enqueued.created and permission.chunk_bytes is not None:
             return Beginning(enqueued.job, path, permission)
         return await self._permit(enqueued.job, origin)
@@ -173,8 +140,8 @@ class Uploads:
         if job.state is not JobState.SCHEDULED:
             return job
         try:
-            await self._check_bytes(job)
-        except (TypeNotAllowed, FileTooLarge, EmptyFile):
+            await self._check_stored(job)
+        except (TypeNotAllowed, FileTooLarge, EmptyFile, QuotaExceeded):
             await self._queue.hasten(job.id)  # ingest finds the same and ends the job
             raise
         return await self._queue.hasten(job.id)
@@ -199,46 +166,18 @@ class Uploads:
 
     async def ingest(self, run: Run) -> Outcome:
         """Turn the uploaded bytes into a library item; the handler of the kind `upload`."""
-        thumbnail_path = derived_prefix(run.job.user_id, run.job.id) + "thumbnail.webp"
-        objects = await ClaimedObjects.look(self._store, [thumbnail_path])
-        stored, content_type = await self._check_bytes(run.job)
-        stored = await self._store_canonical(stored, content_type)
-        with tempfile.TemporaryDirectory(prefix="ingest-") as folder:
-            file = Path(folder) / "file"
-            await self._fetch(stored, file)
-            inspected = await inspect_file(file, ACCEPTED[content_type])
-        await objects.write(thumbnail_path, inspected.thumbnail, "image/webp")
-        if (await self._store.stat(stored.path)).version != stored.version:
-            raise BytesChanged("The bytes changed while they were looked into; it is done again.")
-        item = Item(
-            path=stored.path,
-            user_id=run.job.user_id,
-            job_id=run.job.id,
-            kind=ACCEPTED[content_type],
-            source="upload",
-            name=str(run.job.payload["name"]),
-            content_type=content_type,
-            size=stored.size,
-            version=stored.version,
-            created_at=self._clock.now(),
-            width=inspected.width,
-            height=inspected.height,
-            duration=inspected.duration,
-            thumbnail_path=thumbnail_path,
-        )
-        return Outcome({"path": item.path, "item": describe(item)}, [keep_item(item)])
+        async with self._ingest.desk(run.job) as desk:
+            stored, content_type = await self._check_stored(run.job)
+            await self._ingest.fetch(stored, desk.file)
+            name = str(run.job.payload["name"])
+            return await self._ingest.keep_stored(desk, stored, content_type, name=name)
 
-    def _check_declared(self, content_type: str, size: int | None) -> None:
-        if not may_be_accepted(content_type):
-            raise TypeNotAllowed(_not_allowed(f"{content_type!r} is not taken"))
-        self._check_size(size or 0, None)
-        if size == 0:
-            raise EmptyFile("The file has no bytes; choose one that has.")
-
-    def _check_size(self, size: int, limit: int | None) -> None:
-        most = min(self._max_bytes, limit or self._max_bytes)
-        if size > most:
-            raise FileTooLarge(f"The file has {size:,} bytes; {most:,} is the most that is taken.")
+    async def _check_stored(self, job: Job) -> tuple[MediaObject, str]:
+        """Return the object and its type, or raise what is wrong; bytes not announced need room."""
+        stored, content_type = await self._intake.check_stored(str(job.payload["path"]))
+        if stored.size != job.payload["size"]:
+            await self._quota.reserve(job.user_id, job.id, stored.size)
+        return stored, content_type
 
     async def _permit(self, job: Job, origin: str | None) -> Beginning:
         payload, size = job.payload, job.payload["size"]
@@ -256,39 +195,3 @@ class Uploads:
         if permission.chunk_bytes is None:
             return permission
         return replace(permission, expires_at=now + SESSION_LIFE)
-
-    async def _check_bytes(self, job: Job) -> tuple[MediaObject, str]:
-        """Return the object and what it really is, or raise what is wrong with it."""
-        path = str(job.payload["path"])
-        try:
-            stored = await self._store.stat(path)
-            head = await self._store.read(path, end=HEAD_BYTES, version=stored.version)
-        except ObjectNotFound as error:
-            raise UploadIncomplete("The bytes are not there; PUT them to the upload URL first.") from error
-        if stored.size == 0:
-            raise EmptyFile("The file has no bytes; choose one that has.")
-        content_type = sniff(head)
-        if content_type is None:
-            raise TypeNotAllowed(_not_allowed("The file's content is of no type that is taken"))
-        self._check_size(stored.size, MAX_IMAGE_BYTES if content_type.startswith("image/") else None)
-        return stored, content_type
-
-    async def _store_canonical(self, stored: MediaObject, content_type: str) -> MediaObject:
-        """Write the true content type on an object that was sent under another."""
-        if stored.content_type == content_type:
-            return stored
-        try:
-            source = self._store.stream(stored.path, version=stored.version)
-            await self._store.upload(stored.path, source, content_type, if_version=stored.version)
-        except PreconditionFailed:
-            return await self._store.stat(stored.path)
-        return await self._store.stat(stored.path)
-
-    async def _fetch(self, stored: MediaObject, file: Path) -> None:
-        with file.open("wb") as out:
-            async for chunk in self._store.stream(stored.path, version=stored.version):
-                await blocking(out.write, chunk)
-
-
-def _not_allowed(what: str) -> str:
-    return f"{what}; send one of {', '.join(sorted(ACCEPTED))}."

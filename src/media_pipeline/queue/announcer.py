@@ -22,6 +22,10 @@ class Announcer(Protocol):
         """Tell a job's end, tidy what it leaves, and settle it; called again until it succeeds."""
         ...
 
+    async def lost(self, job: Job) -> None:
+        """Tidy what a run wrote after its job was given to another, which may have ended it by now."""
+        ...
+
 
 async def announce_start(announcer: Announcer, job: Job) -> None:
     """Announce now or never: the job runs all the same."""
@@ -37,3 +41,11 @@ async def announce_end(announcer: Announcer, job: Job) -> None:
         await announcer.ended(job)
     except Exception as error:  # noqa: BLE001 - a bus that is down, whatever it raises, stops no work
         _log.warning("job.not_settled", job_id=job.id, error=repr(error))
+
+
+async def announce_loss(announcer: Announcer, job: Job) -> None:
+    """Announce that a run lost its job and writes nothing more."""
+    try:
+        await announcer.lost(job)
+    except Exception as error:  # noqa: BLE001 - whatever the store or the database raises, others go on
+        _log.warning("job.not_tidied", job_id=job.id, error=repr(error))

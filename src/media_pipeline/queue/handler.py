@@ -25,16 +25,24 @@ class DeadlineExceeded(QueueError):
     retryable: ClassVar[bool] = True
 
 
+Insist = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+"""Makes a write again and again until the database takes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of a job, as its handler sees it."""
 
     job: Job
     queue: Queue
+    insist: Insist
 
     async def record(self, attempts: Sequence[Attempt]) -> None:
-        """Make the attempts so far durable; `LeaseLost` when the job is not ours any more."""
-        await self.queue.record(self.job.fence, attempts)
+        """Make the attempts so far durable, however long the database is away.
+
+        Raises `LeaseLost` when the job is not ours any more.
+        """
+        await self.insist(lambda: self.queue.record(self.job.fence, attempts))
 
 
 Handler = Callable[[Run], Awaitable[Outcome]]

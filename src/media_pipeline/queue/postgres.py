@@ -75,6 +75,10 @@ class PostgresQueue:
         more = len(rows) > limit
         return Page(jobs, (jobs[-1].created_at, jobs[-1].id) if more else None)
 
+    async def next_owner(self, after: UserId) -> UserId | None:
+        (row,) = await self._table.read("next_owner", {"after": after})
+        return UserId(row["user_id"]) if row["user_id"] else None
+
     async def cancel(self, job_id: JobId) -> Job:
         job = await self._cancel(job_id)
         if job.state is JobState.RUNNING:

@@ -120,6 +120,10 @@ class Queue(Protocol):
         """Return a user's jobs, newest first, after the place that a page named."""
         ...
 
+    async def next_owner(self, after: UserId) -> UserId | None:
+        """Return the next user who has jobs, in a fixed order of the database's that begins with ""."""
+        ...
+
     async def cancel(self, job_id: JobId) -> Job:
         """End a job that waits, or ask the worker of one that runs to stop; `JobEnded` if too late."""
         ...

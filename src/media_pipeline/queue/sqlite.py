@@ -64,6 +64,10 @@ class SqliteQueue:
         more = len(rows) > limit
         return Page(jobs, (jobs[-1].created_at, jobs[-1].id) if more else None)
 
+    async def next_owner(self, after: UserId) -> UserId | None:
+        (row,) = await self._read("next_owner", {"after": after})
+        return UserId(row["user_id"]) if row["user_id"] else None
+
     async def cancel(self, job_id: JobId) -> Job:
         job = await self._db.transact(lambda conn: self._moves.cancel(conn, job_id))
         self._doorbell.ring("cancel" if job.state is JobState.RUNNING else "work")

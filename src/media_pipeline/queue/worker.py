@@ -21,7 +21,7 @@ from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.ids import JobId
-from media_pipeline.queue.announcer import Announcer, announce_end, announce_start
+from media_pipeline.queue.announcer import Announcer, announce_end, announce_loss, announce_start
 from media_pipeline.queue.handler import UNWRITABLE, DeadlineExceeded, Handler, Run, describe_failure
 from media_pipeline.queue.job import Job, WorkerId
 from media_pipeline.queue.queue import Doorbell, LeaseLost, Outcome, Queue
@@ -164,7 +164,8 @@ class Worker:
         try:
             ended = await self._run_to_end(job)
         except LeaseLost:
-            _log.warning("job.lease_lost", job_id=job.id, attempt=job.attempt)
+            _log.warning("job.lease_lost", job_id=job.id, kind=job.kind, attempt=job.attempt)
+            await announce_loss(self._announcer, job)
             return
         except DatabaseUnavailable as error:
             _log.warning("job.left_to_rescue", job_id=job.id, attempt=job.attempt, error=str(error))
@@ -204,7 +205,7 @@ class Worker:
         limit = asyncio.timeout(self._settings.deadline)
         try:
             async with limit:
-                return await self._handlers[job.kind](Run(job, self._queue))
+                return await self._handlers[job.kind](Run(job, self._queue, self._insist))
         except TimeoutError as error:
             if limit.expired():
                 raise DeadlineExceeded("The job took longer than it may.") from error

@@ -2,7 +2,8 @@
 
 Guarantees: everything that `Store` promises; what was acknowledged survives a crash of process or
 machine (written aside, fsync, rename, fsync of the folder), and what was not leaves nothing. One
-process owns the folder. Not guaranteed: anything about files that another program put there.
+process owns the folder, or several share it and see each other's writes as their own. Not guaranteed:
+anything about files that another program put there, or a folder on a network whose locks do not work.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 from media_pipeline.clock import Clock
+from media_pipeline.failpoints import failpoint
 from media_pipeline.storage.chunks import CHUNK_BYTES, as_chunks, window
 from media_pipeline.storage.folder import Folder
-from media_pipeline.storage.objectfile import Draft, ObjectFile
+from media_pipeline.storage.objectfile import ObjectFile
 from media_pipeline.storage.paths import check_path
 from media_pipeline.storage.served import MAX_UPLOAD_BYTES, Gate, OnBytes, metered
 from media_pipeline.storage.store import (
@@ -36,7 +37,7 @@ class LocalStore:
     """A `ServedStore` in `directory`.
 
     Opening blocks while it reads the first line of every object, and raises `StoreError` where the
-    folder cannot be used or another process has it.
+    folder cannot be used or another process has it; `shared` has it together with others that say so.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class LocalStore:
         clock: Clock | None = None,
         secret: bytes | None = None,
         max_upload_bytes: int = MAX_UPLOAD_BYTES,
+        shared: bool = False,
     ) -> None:
         self._gate = Gate(base_url, clock=clock, secret=secret, max_upload_bytes=max_upload_bytes)
-        self._folder = Folder(Path(directory))
+        self._folder = Folder(Path(directory), shared=shared)
         self._catalog = self._folder.open()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._catching_up = asyncio.Lock()
 
     async def upload(
         self,
@@ -84,17 +86,16 @@ class LocalStore:
 
     async def delete(self, path: str, *, if_version: Version | None = None) -> None:
         """Remove an object; one that is not there is no error."""
-        async with self._lock(check_path(path)):
-            if path in self._catalog:
-                self._catalog.require(path, if_version)
-                await finish(self._remove(path))
+        await finish(blocking(self._folder.remove, check_path(path), if_version=if_version))
 
     async def list(self, prefix: str) -> list[MediaObject]:
         """Return the objects whose path starts with `prefix`, by path."""
+        await self._catch_up()
         return self._catalog.under(prefix)
 
     async def stat(self, path: str) -> MediaObject:
         """Describe an object; `ObjectNotFound` if there is none."""
+        await self._catch_up()
         return self._catalog.find(check_path(path))
 
     async def read(
@@ -122,7 +123,8 @@ class LocalStore:
     ) -> Ticket:
         """Say what a PUT may do before its body is read; see `ServedStore`."""
         ticket = self._gate.admit(path, query, content_type=content_type, content_length=content_length)
-        self._catalog.require(path, ABSENT if ticket.create_only else None)
+        if ticket.create_only and self._folder.place(path).exists():
+            raise PreconditionFailed(f"There is an object at {path} already.")
         return ticket
 
     async def receive(
@@ -139,30 +141,33 @@ class LocalStore:
     async def _write(
         self, path: str, chunks: AsyncIterator[bytes], content_type: str, *, if_version: Version | None
     ) -> MediaObject:
+        await self._catch_up()
         self._catalog.require(check_path(path), if_version)
         draft = self._folder.draft(path, content_type)
         try:
             await blocking(draft.open, self._gate.now())
             async for chunk in chunks:
                 await blocking(draft.write, chunk)
+                failpoint("mid_upload")
             item = await blocking(draft.seal, self._gate.now())
-            async with self._lock(path):
-                self._catalog.require(path, if_version)
-                await finish(self._publish(draft, item, create_only=if_version == ABSENT))
+            await finish(blocking(self._folder.publish, draft, path, if_version=if_version))
         except BaseException:
             await blocking(draft.discard)
             raise
         return item
 
-    async def _publish(self, draft: Draft, item: MediaObject, *, create_only: bool) -> None:
-        await blocking(draft.publish, self._folder.place(item.path), create_only=create_only)
-        self._catalog.put(item)
-        await blocking(self._folder.sync)
+    async def _catch_up(self) -> None:
+        """Know of every change that was made, here or elsewhere, before this call."""
+        async with self._catching_up:
+            if self._folder.changed:
+                await finish(self._take_changes())
 
-    async def _remove(self, path: str) -> None:
-        await blocking(self._folder.place(path).unlink, missing_ok=True)
-        self._catalog.drop(path)
-        await blocking(self._folder.sync)
+    async def _take_changes(self) -> None:
+        for path, item in await blocking(self._folder.read_changes):
+            if item is None:
+                self._catalog.drop(path)
+            else:
+                self._catalog.put(item)
 
     @asynccontextmanager
     async def _opened(
@@ -176,6 +181,3 @@ class LocalStore:
             yield file, item
         finally:
             file.close()
-
-    def _lock(self, path: str) -> asyncio.Lock:
-        return self._locks.setdefault(path, asyncio.Lock())

@@ -7,6 +7,7 @@ Everything here blocks; `LocalStore` calls it in threads.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +19,6 @@ from typing import BinaryIO, Final
 from media_pipeline.storage.store import (
     MediaObject,
     ObjectNotFound,
-    PreconditionFailed,
     StoreError,
     UploadRefused,
     Version,
@@ -51,7 +51,7 @@ class Draft:
         header = _header(self._describe(now))
         if len(header) > _MAX_HEADER_BYTES:
             raise UploadRefused("The content type is too long.")
-        self._handle = self._file.open("xb")
+        self._handle = _create_locked(self._file)
         self._handle.write(header)
 
     def write(self, chunk: bytes) -> None:
@@ -66,19 +66,12 @@ class Draft:
         handle.write(_header(item))
         handle.flush()
         os.fsync(handle.fileno())
-        handle.close()
         return item
 
-    def publish(self, target: Path, *, create_only: bool) -> None:
-        """Make it visible at `target` in one step; `create_only` meeting a file: `PreconditionFailed`."""
-        if not create_only:
-            self._file.replace(target)
-            return
-        try:
-            os.link(self._file, target)
-        except FileExistsError:
-            raise PreconditionFailed(f"There is an object at {self._path} already.") from None
-        self._file.unlink()
+    def publish(self, target: Path) -> None:
+        """Make it visible at `target` in one step."""
+        self._file.replace(target)
+        self._opened().close()
 
     def discard(self) -> None:
         """Remove what was written."""
@@ -144,6 +137,24 @@ def describe_file(file: Path) -> MediaObject | None:
     finally:
         found.close()
     return item if file_name(item.path) == file.name else None
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the drafts in `folder` whose writers have died."""
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError, BlockingIOError), file.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
+
+
+def _create_locked(file: Path) -> BinaryIO:
+    """Create a file that `remove_abandoned` leaves alone for as long as it is open."""
+    while True:
+        handle = file.open("xb")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle.fileno()).st_nlink:
+            return handle
+        handle.close()  # it was taken for abandoned before it was locked
 
 
 def _header(item: MediaObject) -> bytes:

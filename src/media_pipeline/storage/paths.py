@@ -84,9 +84,26 @@ def upload_path(user_id: UserId, job_id: JobId, filename: str) -> str:
     return check_path(f"{user_root(user_id)}{job_id}/{safe_filename(filename)}")
 
 
+def derived_root(user_id: UserId) -> str:
+    """Return the prefix of everything that was made from a user's objects, with its slash."""
+    return f"derived/{encode_user(user_id)}/"
+
+
 def derived_prefix(user_id: UserId, job_id: JobId) -> str:
     """Return the prefix of what was made from a job's objects, with its slash; listings omit it."""
-    return f"derived/{encode_user(user_id)}/{job_id}/"
+    return f"{derived_root(user_id)}{job_id}/"
+
+
+def job_of_path(path: str) -> JobId | None:
+    """Return the job that an object was written for, None for a path that no job writes."""
+    match path.split("/"):
+        case ["media", _, "images" | "videos", name]:
+            job_id = name.rpartition("_")[0]
+        case ["media" | "derived", _, job_id, _]:
+            pass
+        case _:
+            return None
+    return JobId(job_id) if job_id else None
 
 
 def preview_path(user_id: UserId, job_id: JobId, index: int, *, number: int = 0) -> str:

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from msgspec.structs import replace
 
 from media_pipeline.db.database import Database
-from media_pipeline.db.migrate import migrate
-from media_pipeline.db.postgres import PostgresDatabase
-from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.db.statements import Statement
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.item import Item
 from media_pipeline.media.library import Library, Listing, MediaNotFound, Sort, keep_item
-from media_pipeline.storage.memory import MemoryStore
 from media_pipeline.storage.paths import user_root
-from tests.clocks import FakeClock
-from tests.servers.postgres import shared_server
 
 ANN, BOB = UserId("ann"), UserId("bob")
-
-
-@pytest.fixture(scope="module")
-def url() -> str:
-    return shared_server().create_database("library")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    database: Database = SqliteDatabase()
-    if request.param == "postgres":
-        database = PostgresDatabase(request.getfixturevalue("url"))
-    await database.open()
-    await migrate(database)
-    await database.execute(Statement("empty", "DELETE FROM media"), {})
-    yield database
-    await database.aclose()
-
-
-@pytest.fixture
-def library(database: Database) -> Library:
-    store = MemoryStore(
-        "http://localhost", clock=FakeClock(), secret=b"x" * 32, max_upload_bytes=9, max_bytes=99
-    )
-    return Library(database, store)
 
 
 def item(name: str, *, user: UserId = ANN, at: float = 0.0, size: int = 1, prompt: str | None = None) -> Item:
@@ -69,7 +36,7 @@ def item(name: str, *, user: UserId = ANN, at: float = 0.0, size: int = 1, promp
 
 
 async def keep(database: Database, *items: Item) -> None:
-    await database.apply([keep_item(one) for one in items])
+    await database.apply([effect for one in items for effect in keep_item(one)])
 
 
 async def names(library: Library, **listing: object) -> list[str]:
@@ -119,6 +86,72 @@ async def test_words_are_found_in_any_order(database: Database, library: Library
     assert sorted(await names(library, words="cafe")) == ["one", "two"]
     assert await names(library, words="ight") == []
     assert await names(library, words="% _") == []
+
+
+async def test_rare_and_common_words_give_the_same_answer(
+    database: Database, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Search answers alike whether it begins with the few items of a word or reads all in order."""
+    await keep(
+        database,
+        *(
+            item(f"{n:02}", at=float(n % 5), size=n % 3, prompt=f"sea {'gull' * (n % 4 == 0)}")
+            for n in range(20)
+        ),
+    )
+    for sort in ("newest", "oldest", "largest"):
+        few = await names(library, words="gull se", sort=sort)
+        with monkeypatch.context() as patch:
+            patch.setattr("media_pipeline.media.library._FEW", 0)
+            assert await names(library, words="gull se", sort=sort) == few
+        assert sorted(few) == ["00", "04", "08", "12", "16"]
+
+
+async def test_kind_and_source_narrow(database: Database, library: Library) -> None:
+    """A listing holds only the kind and source that were asked for; their signs are no words."""
+    film = replace(item("film"), kind="video", source="upload")
+    await keep(database, item("still", at=1.0), film)
+    assert await names(library, kind="video") == ["film"]
+    assert await names(library, source="generated") == ["still"]
+    assert await names(library, kind="image", source="upload") == []
+    assert await names(library, words="video") == []
+
+
+async def test_a_renamed_item_is_found_by_its_new_name(database: Database, library: Library) -> None:
+    """A new name is shown and found, the old one is not; what was not given stays; a stranger has no say."""
+    await keep(database, item("harbour", prompt="boats"))
+    path = item("harbour").path
+    named = await library.rename(ANN, path, name="Lighthouse", alt="A tower")
+    assert (named.name, named.alt, named.prompt) == ("Lighthouse", "A tower", "boats")
+    assert await library.get(ANN, path) == named
+    assert await names(library, words="light boat") == ["Lighthouse"]
+    assert await names(library, words="harbour") == []
+    assert (await library.rename(ANN, path, name=None, alt="")).alt is None
+    with pytest.raises(MediaNotFound):
+        await library.rename(BOB, path, name="Mine", alt=None)
+
+
+async def test_many_are_removed_at_once(database: Database, library: Library) -> None:
+    """Every named item of the user is gone, and no other; one that is not there is no error."""
+    await keep(database, item("a"), item("b"), item("c"), item("z", user=BOB))
+    paths = [item(name).path for name in "abx"] + [item("z", user=BOB).path, "a\0b"]
+    assert await library.remove_all(ANN, paths) == []
+    assert await library.remove_all(ANN, paths) == []
+    assert library.removals_wait.is_set()
+    assert await names(library) == ["c"]
+    await library.finish_removals()
+    assert (await library.get(BOB, item("z", user=BOB).path)).name == "z"
+    left = await database.fetch(Statement("left", "SELECT DISTINCT path FROM media_words"), {})
+    assert {row["path"] for row in left} == {item("z", user=BOB).path, item("c").path}
+
+
+async def test_words_without_end_are_kept_short(database: Database, library: Library) -> None:
+    """A word of any length is found by itself; an item of any number of words is kept."""
+    await keep(
+        database, item("long", prompt="w" * 5000), item("many", prompt=" ".join(map(str, range(2000))))
+    )
+    assert await names(library, words="w" * 5000) == ["long"]
+    assert await names(library, words="150") == ["many"]
 
 
 async def test_a_prefix_is_taken_byte_for_byte(database: Database, library: Library) -> None:

@@ -26,6 +26,17 @@ async def test_an_enqueued_job_survives_a_restart(floor: Floor) -> None:
     assert (asked.attempt, asked.failures, asked.attempts, asked.settled) == (0, 0, (), False)
 
 
+async def test_every_owner_is_named_once(floor: Floor) -> None:
+    """Going from owner to owner meets every user who has jobs, each once, and ends."""
+    for user in (BOB, ANN, BOB):
+        await floor.ask(user=user)
+    met, last = [], UserId("")
+    while (owner := await floor.queue.next_owner(last)) is not None:
+        met.append(owner)
+        last = owner
+    assert sorted(met) == [ANN, BOB]
+
+
 async def test_a_missing_job_is_not_found(floor: Floor) -> None:
     """Whatever names a job that was never enqueued raises `JobNotFound`."""
     nobody = JobId("00000000-0000-4000-8000-000000000000")

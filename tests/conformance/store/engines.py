@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
+from typing import Any, cast
 
 from media_pipeline.storage.gcs import GCSStore
 from media_pipeline.storage.local import LocalStore
@@ -63,11 +65,30 @@ async def open_s3(directory: Path) -> AsyncIterator[Store]:
     await store.aclose()
 
 
+class Alternating:
+    """Two stores of one folder that take turns, call by call, as two processes do."""
+
+    def __init__(self, *stores: LocalStore) -> None:
+        self._turns = cycle(stores)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(next(self._turns), name)
+
+
+@asynccontextmanager
+async def open_shared(directory: Path) -> AsyncIterator[Store]:
+    stores = [LocalStore(directory, BASE_URL, secret=b"one", shared=True) for _ in range(2)]
+    yield cast(Store, Alternating(*stores))
+    for store in stores:
+        await store.aclose()
+
+
 ENGINES = [
     Engine("memory", open_memory),
     Engine("local", open_local),
     Engine("s3", open_s3, kind_unsaid="application/octet-stream", examples=6),
     Engine("gcs", open_gcs, kind_unsaid="application/octet-stream", examples=6),
+    Engine("local, shared", open_shared),
 ]
 
 

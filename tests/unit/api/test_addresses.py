@@ -112,11 +112,12 @@ async def test_what_a_browser_could_run_is_an_attachment(setting: Setting) -> No
 
 
 async def test_what_is_gone_says_so(setting: Setting) -> None:
-    """A deleted object is 404, a refused upload 410, and neither answer is remembered by caches."""
-    await setting.store.delete(PATH)
-    deleted = await setting.ask()
+    """A refused upload is 410 from then on, a deleted object 404, and no cache remembers either."""
     setting.standings[PATH] = "gone"
     refused = await setting.ask()
+    del setting.standings[PATH]
+    await setting.store.delete(PATH)
+    deleted = await setting.ask()
     assert (deleted.status_code, deleted.json()["code"]) == (404, "object_not_found")
     assert (refused.status_code, refused.json()["code"]) == (410, "object_gone")
     assert {answer.headers["cache-control"] for answer in (deleted, refused)} == {"no-store"}

@@ -23,10 +23,10 @@ async def test_migrating_twice_is_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
-def test_migrations_are_numbered_without_gaps(dialect: Dialect) -> None:
-    """Steps are 1, 2, 3…, each with a name and a text."""
+def test_migrations_are_numbered(dialect: Dialect) -> None:
+    """No two steps have one number, and each has a name and a text."""
     found = find_migrations(dialect)
-    assert [migration.number for migration in found] == list(range(1, len(found) + 1))
+    assert len({migration.number for migration in found}) == len(found) > 0
     assert all(migration.name and migration.text for migration in found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.queue.backoff import Backoff
 from media_pipeline.queue.doorbell import LocalDoorbell
-from media_pipeline.queue.job import Fence, Job, NewJob, WorkerId
+from media_pipeline.queue.job import Attempt, Fence, Job, NewJob, WorkerId
 from media_pipeline.queue.queue import Beat, Outcome
 from media_pipeline.queue.sqlite import SqliteQueue
 from media_pipeline.queue.worker import Announcer, Handler, Run, Worker, WorkerSettings
@@ -58,6 +58,9 @@ class Audience:
         await self._hear("ended", job)
         self.ends.append(job)
         await self.told.happen()
+
+    async def lost(self, job: Job) -> None:
+        await self._hear("lost", job)
 
     async def _hear(self, what: str, job: Job) -> None:
         self.heard.append((what, job.id))
@@ -117,6 +120,10 @@ class FlakyQueue(SqliteQueue):
     async def beat(self, worker_id: WorkerId, *, lease_seconds: float) -> Beat:
         await self._answer("beat")
         return await super().beat(worker_id, lease_seconds=lease_seconds)
+
+    async def record(self, fence: Fence, attempts: Sequence[Attempt]) -> None:
+        await self._answer("record")
+        await super().record(fence, attempts)
 
     async def finish(self, fence: Fence, outcome: Outcome) -> Job:
         await self._answer("finish")

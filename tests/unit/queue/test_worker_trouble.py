@@ -11,7 +11,7 @@ import pytest
 from media_pipeline.db.database import Effect
 from media_pipeline.db.statements import Statement
 from media_pipeline.errors import MediaPipelineError
-from media_pipeline.queue.job import Failure, JobState
+from media_pipeline.queue.job import Attempt, Failure, JobState
 from media_pipeline.queue.queue import JobFailed, Outcome
 from media_pipeline.queue.worker import Run, Worker, WorkerSettings
 
@@ -103,6 +103,7 @@ async def test_a_lost_lease_interrupts_and_writes_nothing(stage: Stage) -> None:
         gate.open.set()
         await stage.audience.told.until(1)
     assert [(job.id, job.result) for job in stage.audience.ends] == [(asked.id, {"attempt": 2})]
+    assert stage.audience.heard.count(("lost", asked.id)) == 1
 
 
 async def test_an_expired_worker_goes_on_without_a_false_crash(stage: Stage) -> None:
@@ -114,6 +115,28 @@ async def test_an_expired_worker_goes_on_without_a_false_crash(stage: Stage) -> 
         await stage.audience.told.until(1)
         await stage.queue.tend()
     assert (await stage.queue.get(asked.id)).attempt == 1
+
+
+async def test_a_record_of_attempts_waits_for_the_database(stage: Stage) -> None:
+    """An outage while a run notes its attempts spends no run: the note is written when it is over."""
+    calls = 0
+
+    async def handler(run: Run) -> Outcome:
+        nonlocal calls
+        calls += 1
+        await run.record([Attempt(number=1, provider="one", model="still", started_at=0)])
+        return Outcome({})
+
+    stage.queue.down = frozenset({"record"})
+    asked = await stage.ask()
+    async with stage.working(handler, settings=QUICK_POLL):
+        await stage.queue.refused.until(1)
+        await stage.clock.until_sleeping(2)
+        stage.queue.down = frozenset()
+        stage.clock.advance(1)
+        await stage.audience.told.until(1)
+    job = await stage.queue.get(asked.id)
+    assert (job.state, job.failures, len(job.attempts), calls) == (JobState.SUCCEEDED, 0, 1, 1)
 
 
 async def test_a_result_waits_for_the_database(stage: Stage) -> None:

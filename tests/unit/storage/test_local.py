@@ -153,9 +153,9 @@ async def test_what_is_acknowledged_is_on_disk(tmp_path: Path, monkeypatch: pyte
         steps.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
         fsync(handle)
 
-    def noted_publish(draft: Draft, target: Path, *, create_only: bool) -> None:
+    def noted_publish(draft: Draft, target: Path) -> None:
         steps.append("publish")
-        publish(draft, target, create_only=create_only)
+        publish(draft, target)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Draft, "publish", noted_publish)

@@ -14,6 +14,7 @@ from media_pipeline.storage.paths import (
     derived_prefix,
     encode_user,
     image_path,
+    job_of_path,
     preview_path,
     safe_filename,
     upload_path,
@@ -137,3 +138,21 @@ def test_a_long_filename_keeps_its_extension(stem: str, extension: str) -> None:
 def test_known_filenames(name: str, clean: str) -> None:
     """Names that were met in the wild become what a person expects."""
     assert safe_filename(name) == clean
+
+
+@pytest.mark.parametrize(
+    ("path", "job"),
+    [
+        ("media/u/images/a-b_0.png", "a-b"),
+        ("media/u/videos/a_b_12.mp4", "a_b"),
+        ("media/u/job/holiday.png", "job"),
+        ("derived/u/job/thumbnail.webp", "job"),
+        ("media/u/images/noindex.png", None),
+        ("media/u/file.png", None),
+        ("media/u/job/deep/file.png", None),
+        ("other/u/job/file.png", None),
+    ],
+)
+def test_a_path_tells_its_job(path: str, job: str | None) -> None:
+    """The job that an object was written for is read off its path, and none off any other."""
+    assert job_of_path(path) == job

@@ -76,11 +76,11 @@ async def _find(
         path = addresses.open(capability)
     except InvalidPath as error:
         raise Problem(404, ObjectNotFound.code, _UNKNOWN, headers=headers) from error
+    if await standing(path) == "gone":  # its bytes may be there for a moment more
+        raise Problem(410, "object_gone", GONE, headers=headers)
     try:
         return await store.stat(path)
     except ObjectNotFound as error:
-        if await standing(path) == "gone":
-            raise Problem(410, "object_gone", GONE, headers=headers) from error
         raise Problem(404, ObjectNotFound.code, _UNKNOWN, headers=headers) from error
 
 

@@ -24,19 +24,24 @@ from media_pipeline.ids import JobId, UserId
 from media_pipeline.jsonvalue import Json, JsonObject
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.library import Library
+from media_pipeline.media.quota import Quota
 from media_pipeline.queue.job import NewJob, Priority
 from media_pipeline.queue.queue import Queue
 
 _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
-_ERRORS: Final = documented(400, 401, 404, 413, 422, 503)
+_ERRORS: Final = documented(400, 401, 403, 404, 413, 422, 503)
 
 
 def generate_routes(
-    queue: Queue, manager: MediaGenerationManager, library: Library, announcer: JobAnnouncer
+    queue: Queue,
+    manager: MediaGenerationManager,
+    library: Library,
+    announcer: JobAnnouncer,
+    quota: Quota,
 ) -> APIRouter:
     """Build the routes that begin a generation."""
     router = APIRouter(tags=["generate"])
-    begin = _Beginner(queue, manager, library, announcer)
+    begin = _Beginner(queue, manager, library, announcer, quota)
 
     @router.post("/generate/image", status_code=202, responses=_ERRORS, summary="Generate images as a job")
     async def generate_image(
@@ -61,9 +66,15 @@ class _Beginner:
     """Check a request against what can make it, and put it in the queue."""
 
     def __init__(
-        self, queue: Queue, manager: MediaGenerationManager, library: Library, announcer: JobAnnouncer
+        self,
+        queue: Queue,
+        manager: MediaGenerationManager,
+        library: Library,
+        announcer: JobAnnouncer,
+        quota: Quota,
     ) -> None:
         self._queue = queue
+        self._quota = quota
         self._manager = manager
         self._library = library
         self._announcer = announcer
@@ -71,6 +82,7 @@ class _Beginner:
     async def __call__(
         self, kind: MediaKind, body: GenerateImage | GenerateVideo, user_id: UserId, key: str | None
     ) -> JobId:
+        await self._quota.check_room(user_id)
         payload = await self._payload(body, user_id)
         job_id = JobId(str(uuid.uuid4()))
         await self._manager.choose(read_request(payload, job_id=job_id, user_id=user_id, kind=kind))

@@ -1,14 +1,15 @@
-"""`/healthz`: the process lives. `/readyz`: it can serve."""
+"""`/healthz`: the process lives. `/readyz`: it can serve. `/metrics`: how it does."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from media_pipeline.api.problems import Problem, documented
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.metrics import CONTENT_TYPE, Gauges, render
 
 
 class Health(BaseModel):
@@ -21,8 +22,8 @@ class Health(BaseModel):
 Probe = Callable[[], Awaitable[object]]
 
 
-def health_routes(probes: Mapping[str, Probe]) -> APIRouter:
-    """Build the routes; `probes` each raise when their part cannot work."""
+def health_routes(probes: Mapping[str, Probe], gauges: Sequence[Gauges]) -> APIRouter:
+    """Build the routes; `probes` each raise when their part cannot work, `gauges` tell how they stand."""
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", summary="Is the process alive?")
@@ -37,5 +38,9 @@ def health_routes(probes: Mapping[str, Probe]) -> APIRouter:
             except MediaPipelineError as error:
                 raise Problem(503, "not_ready", f"{name}: {error}") from error
         return Health(checks=dict.fromkeys(probes, "ok"))
+
+    @router.get("/metrics", response_class=Response, summary="Metrics in Prometheus' text format")
+    async def metrics() -> Response:
+        return Response(await render(gauges), media_type=CONTENT_TYPE)
 
     return router

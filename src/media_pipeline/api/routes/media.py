@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
 from media_pipeline.api.auth import Caller
-from media_pipeline.api.bodies import MediaItem, MediaList
+from media_pipeline.api.bodies import (
+    MAX_DELETED,
+    FailedDeletion,
+    MediaChange,
+    MediaDeleted,
+    MediaDeletion,
+    MediaItem,
+    MediaList,
+    MediaUsage,
+)
 from media_pipeline.api.cursors import read_cursor, write_cursor
 from media_pipeline.api.problems import documented
-from media_pipeline.media.item import ItemKind
+from media_pipeline.ids import UserId
+from media_pipeline.media.item import ItemKind, Source
 from media_pipeline.media.library import Library, Listing, Place, Sort
 from media_pipeline.media.present import present_item
-from media_pipeline.realtime.events import MediaDeleted
+from media_pipeline.media.quota import Quota
+from media_pipeline.realtime import events
 from media_pipeline.realtime.publisher import Publisher
 from media_pipeline.storage.store import Store
 
+_TOLD_AT_ONCE: Final = 200
+_AGAIN: Final = "The database could not be reached; delete it again."
 
-def media_routes(library: Library, store: Store, publisher: Publisher) -> APIRouter:
+
+def media_routes(library: Library, store: Store, publisher: Publisher, quota: Quota) -> APIRouter:
     """Build the routes of the library."""
     router = APIRouter(tags=["media"])
 
@@ -28,13 +43,16 @@ def media_routes(library: Library, store: Store, publisher: Publisher) -> APIRou
         caller: Caller,
         prefix: Annotated[str, Query(max_length=1024, description="under your own root")] = "",
         kind: ItemKind | None = None,
+        source: Source | None = None,
         q: Annotated[str, Query(max_length=200, description="words of name and prompt")] = "",
         sort: Sort = "newest",
         cursor: Annotated[str | None, Query(max_length=2048)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> MediaList:
         after = read_cursor(cursor, Place) if cursor else None
-        listing = Listing(prefix=prefix, kind=kind, words=q, sort=sort, after=after, limit=limit)
+        listing = Listing(
+            prefix=prefix, kind=kind, source=source, words=q, sort=sort, after=after, limit=limit
+        )
         page = await library.list_items(caller.user_id, listing)
         items = [MediaItem.model_validate(await present_item(store, item)) for item in page.items]
         return MediaList(items=items, next_cursor=write_cursor(page.next) if page.next else None)
@@ -44,6 +62,46 @@ def media_routes(library: Library, store: Store, publisher: Publisher) -> APIRou
     )
     async def delete_media(path: Annotated[str, Path(max_length=1024)], caller: Caller) -> None:
         item = await library.remove(caller.user_id, path)
-        await publisher.publish(caller.user_id, MediaDeleted(id=str(uuid.uuid4()), paths=[item.path]))
+        await _tell(publisher, caller.user_id, [item.path])
+
+    @router.patch(
+        "/media/{path:path}",
+        responses=documented(400, 401, 404, 422, 503),
+        summary="Give an item another name or alt text",
+    )
+    async def change_media(
+        path: Annotated[str, Path(max_length=1024)], body: MediaChange, caller: Caller
+    ) -> MediaItem:
+        item = await library.rename(caller.user_id, path, name=body.name, alt=body.alt)
+        return MediaItem.model_validate(await present_item(store, item))
+
+    @router.post("/media/delete", responses=documented(400, 401, 422, 503), summary="Delete many items")
+    async def delete_many(body: MediaDeletion, caller: Caller) -> MediaDeleted:
+        paths, more = body.paths or [], False
+        if body.paths is None:
+            listing = Listing(prefix=body.prefix, kind=body.kind, words=body.q, limit=MAX_DELETED)
+            page = await library.list_items(caller.user_id, listing)
+            paths, more = [item.path for item in page.items], page.next is not None
+        left = set(await library.remove_all(caller.user_id, paths))
+        deleted = [path for path in dict.fromkeys(paths) if path not in left]
+        await _tell(publisher, caller.user_id, deleted)
+        failed = [FailedDeletion(path=path, code="database_unavailable", error=_AGAIN) for path in left]
+        return MediaDeleted(deleted=deleted, failed=failed, more=more)
+
+    @router.get("/media/usage", responses=documented(401, 503), summary="How much you keep, and may keep")
+    async def show_usage(caller: Caller) -> MediaUsage:
+        used = await quota.usage(caller.user_id)
+        return MediaUsage(
+            bytes=used.bytes,
+            objects=used.objects,
+            quota_bytes=used.quota_bytes,
+            quota_objects=used.quota_objects,
+        )
 
     return router
+
+
+async def _tell(publisher: Publisher, user_id: UserId, paths: Sequence[str]) -> None:
+    for start in range(0, len(paths), _TOLD_AT_ONCE):
+        told = paths[start : start + _TOLD_AT_ONCE]
+        await publisher.publish(user_id, events.MediaDeleted(id=str(uuid.uuid4()), paths=told))

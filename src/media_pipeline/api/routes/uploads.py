@@ -35,7 +35,7 @@ def uploads_routes(
 
     @router.post(
         "/init",
-        responses=documented(400, 401, 413, 415, 422, 503),
+        responses=documented(400, 401, 403, 413, 415, 422, 503),
         response_model_exclude_none=True,
         summary="Announce a file",
     )
@@ -63,7 +63,7 @@ def uploads_routes(
 
     @router.post(
         "/complete",
-        responses=documented(400, 401, 404, 409, 413, 415, 422, 503),
+        responses=documented(400, 401, 403, 404, 409, 413, 415, 422, 503),
         summary="Say that the bytes are there",
     )
     async def complete_upload(body: UploadPath, caller: Caller) -> UploadDone:

@@ -1,10 +1,11 @@
 -- name: insert
 -- Put an item into the library; a number that may be missing says what it would be.
 INSERT INTO media (path, user_id, job_id, kind, source, name, alt, content_type, size, version, width,
-                   height, duration, thumbnail_path, prompt, model, seed, words, created_at)
+                   height, duration, thumbnail_path, thumbnails, thumbhash, source_path, prompt, model,
+                   seed, words, created_at)
 VALUES (:path, :user_id, :job_id, :kind, :source, :name, :alt, :content_type, :size, :version,
         CAST(:width AS BIGINT), CAST(:height AS BIGINT), CAST(:duration AS DOUBLE PRECISION), :thumbnail_path,
-        :prompt, :model, CAST(:seed AS BIGINT), :words, :created_at);
+        :thumbnails, :thumbhash, :source_path, :prompt, :model, CAST(:seed AS BIGINT), :words, :created_at);
 
 -- name: get
 -- One item of a user.
@@ -17,6 +18,15 @@ UPDATE media SET removing = 1 WHERE path = :path AND user_id = :user_id AND remo
 -- name: removing
 -- Items whose objects may still be there.
 SELECT * FROM media WHERE removing = 1;
+
+-- name: rename
+-- Give an item another name or description.
+UPDATE media SET name = :name, alt = :alt, words = :words
+WHERE path = :path AND user_id = :user_id AND removing = 0;
+
+-- name: kept_paths
+-- Every object that a user's rows stand for, also rows on their way out.
+SELECT path, job_id, removing FROM media WHERE user_id = :user_id;
 
 -- name: forget
 -- Forget an item whose object is gone.

@@ -3,7 +3,9 @@
 SELECT *, created_at AS place FROM media INDEXED BY media_newest
 WHERE user_id = :user_id AND removing = 0 AND (created_at, path) < (:place, :path)
   AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
-  AND NOT EXISTS (SELECT 1 FROM json_each(:words) WHERE media.words NOT LIKE '% ' || value || '%')
+  AND (:source IS NULL OR source = :source)
+  AND instr(words, :first)
+  AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
 ORDER BY created_at DESC, path DESC LIMIT :limit;
 
 -- name: oldest
@@ -11,7 +13,9 @@ ORDER BY created_at DESC, path DESC LIMIT :limit;
 SELECT *, created_at AS place FROM media INDEXED BY media_newest
 WHERE user_id = :user_id AND removing = 0 AND (created_at, path) > (:place, :path)
   AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
-  AND NOT EXISTS (SELECT 1 FROM json_each(:words) WHERE media.words NOT LIKE '% ' || value || '%')
+  AND (:source IS NULL OR source = :source)
+  AND instr(words, :first)
+  AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
 ORDER BY created_at, path LIMIT :limit;
 
 -- name: largest
@@ -19,5 +23,56 @@ ORDER BY created_at, path LIMIT :limit;
 SELECT *, size AS place FROM media INDEXED BY media_largest
 WHERE user_id = :user_id AND removing = 0 AND (size, path) < (:place, :path)
   AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
-  AND NOT EXISTS (SELECT 1 FROM json_each(:words) WHERE media.words NOT LIKE '% ' || value || '%')
+  AND (:source IS NULL OR source = :source)
+  AND instr(words, :first)
+  AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
 ORDER BY size DESC, path DESC LIMIT :limit;
+
+-- name: newest_found
+-- The same of a few items.
+SELECT *, created_at AS place FROM media
+WHERE path IN (SELECT value FROM json_each(:paths))
+  AND +user_id = :user_id AND removing = 0 AND (created_at, path) < (:place, :path)
+  AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
+  AND (:source IS NULL OR source = :source)
+  AND instr(words, :first)
+  AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
+ORDER BY created_at DESC, path DESC LIMIT :limit;
+
+-- name: oldest_found
+-- The same of a few items.
+SELECT *, created_at AS place FROM media
+WHERE path IN (SELECT value FROM json_each(:paths))
+  AND +user_id = :user_id AND removing = 0 AND (created_at, path) > (:place, :path)
+  AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
+  AND (:source IS NULL OR source = :source)
+  AND instr(words, :first)
+  AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
+ORDER BY created_at, path LIMIT :limit;
+
+-- name: largest_found
+-- The same of a few items.
+SELECT *, size AS place FROM media
+WHERE path IN (SELECT value FROM json_each(:paths))
+  AND +user_id = :user_id AND removing = 0 AND (size, path) < (:place, :path)
+  AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
+  AND (:source IS NULL OR source = :source)
+  AND instr(words, :first)
+  AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
+ORDER BY size DESC, path DESC LIMIT :limit;
+
+-- name: insert_words
+-- Let search find an item that is there; words come as a JSON array.
+INSERT OR IGNORE INTO media_words (user_id, word, path)
+SELECT :user_id, CAST(value AS BLOB), :path FROM json_each(:words)
+WHERE EXISTS (SELECT 1 FROM media WHERE path = :path AND user_id = :user_id AND removing = 0);
+
+-- name: matches
+-- Some items that have a word beginning so.
+SELECT path FROM media_words
+WHERE user_id = :user_id AND word >= :word AND word < :beyond LIMIT :most;
+
+-- name: forget_words
+-- Let search find an item no more.
+DELETE FROM media_words
+WHERE user_id = :user_id AND path = :path AND word IN (SELECT CAST(value AS BLOB) FROM json_each(:words));

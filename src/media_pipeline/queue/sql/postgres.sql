@@ -63,6 +63,10 @@ SELECT * FROM jobs WHERE id = ANY(:ids::TEXT[]);
 SELECT * FROM jobs WHERE user_id = :user_id AND (created_at, id) < (:created_at::INT8, :id)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
+-- name: next_owner
+-- The next user who has jobs, in a fixed order.
+SELECT min(user_id) AS user_id FROM jobs WHERE user_id > :after;
+
 -- name: look
 -- Which of these workers are alive, and which lanes of which kinds hold something to claim.
 SELECT w.id AS worker_id, NULL::TEXT AS kind, NULL::INT8 AS lane

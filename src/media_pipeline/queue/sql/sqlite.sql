@@ -29,6 +29,10 @@ SELECT * FROM jobs INDEXED BY jobs_of_user
 WHERE user_id = :user_id AND (created_at, id) < (:created_at, :id)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
+-- name: next_owner
+-- The next user who has jobs, in a fixed order.
+SELECT min(user_id) AS user_id FROM jobs WHERE user_id > :after;
+
 -- name: claim
 -- Take the oldest available jobs of one kind and lane.
 UPDATE jobs SET state = 'running', attempt = attempt + 1, worker_id = :worker_id,

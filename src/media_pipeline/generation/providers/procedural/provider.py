@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from media_pipeline.children.pool import ChildLost, ChildPool
 from media_pipeline.generation.fitting import resolve_size
 from media_pipeline.generation.provider import (
     Advanced,
@@ -29,7 +30,6 @@ from media_pipeline.generation.provider import (
     Queued,
     Running,
 )
-from media_pipeline.generation.providers.procedural.pool import RendererLost, RendererPool
 from media_pipeline.generation.providers.procedural.wire import (
     Failed,
     Finished,
@@ -39,6 +39,7 @@ from media_pipeline.generation.providers.procedural.wire import (
     Step,
 )
 
+_RENDERER: Final = "media_pipeline.generation.providers.procedural.renderer"
 _RATIOS: Final = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16")
 _DEFAULT_FPS: Final = 24
 _SEEDS: Final = 2**32
@@ -82,7 +83,8 @@ class ProceduralProvider:
     name = "procedural"
 
     def __init__(self, *, processes: int | None = None) -> None:
-        self._pool = RendererPool(size=processes or min(4, os.cpu_count() or 1))
+        size = processes or min(4, os.cpu_count() or 1)
+        self._pool = ChildPool[Order, Message](_RENDERER, Message, size=size)
 
     async def models(self) -> Sequence[ModelInfo]:
         return (SCENE, LOOP)
@@ -132,10 +134,10 @@ class ProceduralProvider:
 
     async def _draw(self, order: Order) -> AsyncGenerator[Message, None]:
         try:
-            async with aclosing(self._pool.draw(order)) as messages:
+            async with aclosing(self._pool.ask(order)) as messages:
                 async for message in messages:
                     yield message
-        except RendererLost as error:
+        except ChildLost as error:
             raise ProviderError(
                 ErrorCode.PROVIDER, "The built-in renderer ended unexpectedly.", provider=self.name
             ) from error

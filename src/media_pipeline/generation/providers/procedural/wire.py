@@ -1,13 +1,8 @@
-"""What the service and a renderer process say to each other: length-prefixed MessagePack."""
+"""What the service and a renderer process say to each other."""
 
 from __future__ import annotations
 
-import struct
-from typing import Final
-
 import msgspec
-
-PREFIX: Final = struct.Struct(">I")
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -47,23 +42,3 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 Message = Step | Partial | Finished | Failed
-
-_orders = msgspec.msgpack.Decoder(Order)
-_messages = msgspec.msgpack.Decoder(Message)
-
-
-def pack(message: Order | Message) -> bytes:
-    """Encode with the length in front."""
-    body = msgspec.msgpack.encode(message)
-    return PREFIX.pack(len(body)) + body
-
-
-def unpack_order(body: bytes) -> Order:
-    """Decode what stood behind the length."""
-    return _orders.decode(body)
-
-
-def unpack_message(body: bytes) -> Message:
-    """Decode what stood behind the length."""
-    message: Message = _messages.decode(body)
-    return message

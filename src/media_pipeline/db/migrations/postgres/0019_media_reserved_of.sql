@@ -1,0 +1,1 @@
+CREATE INDEX IF NOT EXISTS media_reserved_of ON media_reserved (user_id)

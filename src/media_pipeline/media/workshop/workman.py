@@ -1,0 +1,63 @@
+"""The workshop's child process: decodes and encodes what nobody trusts."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import av.logging
+import msgspec
+
+from media_pipeline.children.child import serve
+from media_pipeline.media.workshop.edits import edit_still
+from media_pipeline.media.workshop.films import examine_film
+from media_pipeline.media.workshop.orders import (
+    Convert,
+    Crop,
+    Examine,
+    Make,
+    Message,
+    Order,
+    Poster,
+    Refused,
+    Resize,
+    Transcode,
+    Trim,
+)
+from media_pipeline.media.workshop.reels import edit_film
+from media_pipeline.media.workshop.refusal import BadPicture, refusing
+from media_pipeline.media.workshop.stills import examine_still
+
+
+def work(order: Order) -> Generator[Message, None, None]:
+    """Do one order; a file that cannot be read is its last message."""
+    what = "film" if order.content_type.startswith("video/") else "picture"
+    try:
+        with refusing(what):
+            yield from _examine(order) if isinstance(order, Examine) else _make(order)
+    except BadPicture as error:
+        yield Refused(reason=str(error))
+
+
+def _examine(order: Examine) -> Generator[Message, None, None]:
+    file, folder = Path(order.file), Path(order.folder)
+    if order.content_type.startswith("video/"):
+        yield examine_film(file, folder)
+    else:
+        yield examine_still(file, folder, order.content_type)
+
+
+def _make(order: Make) -> Generator[Message, None, None]:
+    file, folder, operation = Path(order.file), Path(order.folder), order.operation
+    film = order.content_type.startswith("video/")
+    if film and not isinstance(operation, Resize | Crop | Convert):
+        yield from edit_film(file, folder, operation)
+    elif not film and not isinstance(operation, Poster | Transcode | Trim):
+        yield from edit_still(file, folder, order.content_type, operation)
+    else:
+        raise BadPicture("The file cannot take this operation.")
+
+
+if __name__ == "__main__":
+    av.logging.set_level(av.logging.PANIC)
+    serve(msgspec.msgpack.Decoder(Order), work)

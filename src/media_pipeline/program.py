@@ -1,0 +1,267 @@
+"""The program: the parts of one process, plugged into each other, and their life from start to stop.
+
+A process serves, works or does both; whichever it is, it also tends the queue. Every loop bears
+being run by any number of processes at once, so nothing depends on which of them are up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Final, Literal
+
+import structlog
+
+from media_pipeline.clock import Clock, SystemClock
+from media_pipeline.db.database import DatabaseUnavailable
+from media_pipeline.engines import (
+    build_bus,
+    build_database,
+    build_doorbell,
+    build_line,
+    build_providers,
+    build_queue,
+    open_database,
+)
+from media_pipeline.errors import MediaPipelineError
+from media_pipeline.generation.handlers import ImageHandler, VideoHandler
+from media_pipeline.generation.manager import MediaGenerationManager
+from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.media.announcer import JobAnnouncer
+from media_pipeline.media.imports import Imports
+from media_pipeline.media.ingest import Ingest
+from media_pipeline.media.intake import Intake
+from media_pipeline.media.library import Library
+from media_pipeline.media.meter import UploadMeter
+from media_pipeline.media.netguard import GuardedTransport, NetRules
+from media_pipeline.media.processing import Processing
+from media_pipeline.media.quota import Quota
+from media_pipeline.media.remover import Remover
+from media_pipeline.media.sweeper import Sweeper
+from media_pipeline.media.uploads import Uploads
+from media_pipeline.media.workshop.workshop import Workshop, WorkshopLimits
+from media_pipeline.metrics import Gauges
+from media_pipeline.queue.republisher import Republisher
+from media_pipeline.queue.rescuer import Rescuer
+from media_pipeline.queue.worker import Handler, Worker, WorkerSettings
+from media_pipeline.realtime.hub import Hub
+from media_pipeline.realtime.publisher import Publisher
+from media_pipeline.settings import Settings
+from media_pipeline.standing import standing
+from media_pipeline.stores import build_addresses, build_store
+
+_log = structlog.get_logger(__name__)
+Role = Literal["serve", "work"]
+DEV: Final[frozenset[Role]] = frozenset({"serve", "work"})
+SERVE: Final[frozenset[Role]] = frozenset({"serve"})
+WORK: Final[frozenset[Role]] = frozenset({"work"})
+UNFINISHED: Final = ("available", "blocked", "running")
+
+
+class PartDied(MediaPipelineError):
+    """A loop that must run as long as the program does has ended; start the program again."""
+
+
+class Program:
+    """Every part of a process; `roles` says which of them run. `providers` replaces the configured ones."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        roles: frozenset[Role] = DEV,
+        clock: Clock | None = None,
+        providers: list[MediaProvider] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.roles = roles
+        self.clock = clock or SystemClock()
+        self.addresses = build_addresses(settings)
+        self.store = build_store(settings, self.addresses, clock=self.clock)
+        self.line = build_line(settings, clock=self.clock)
+        self.doorbell = build_doorbell(self.line)
+        self.database = build_database(settings, clock=clock)  # a server tells the time unless a test does
+        self.queue = build_queue(settings, self.database, self.doorbell, clock=self.clock)
+        self.bus = build_bus(self.line, clock=self.clock)
+        self.hub = Hub(
+            self.bus,
+            clock=self.clock,
+            ping_seconds=settings.media_ping_seconds,
+            max_streams_per_user=settings.media_streams_per_user,
+        )
+        self.publisher = Publisher(self.bus)
+        self.library = Library(self.database, self.store)
+        self.quota = Quota(
+            self.database,
+            clock=self.clock,
+            max_bytes=settings.media_quota_bytes,
+            max_objects=settings.media_quota_objects,
+        )
+        self.announcer = JobAnnouncer(self.queue, self.publisher, self.store, self.quota)
+        self.workshop = Workshop(
+            WorkshopLimits(
+                examine_seconds=settings.media_examine_seconds,
+                make_seconds=settings.media_job_seconds,
+                memory_bytes=settings.media_child_memory_bytes,
+            )
+        )
+        self.intake = Intake(self.store, max_bytes=settings.media_max_upload_bytes)
+        self.ingest = Ingest(self.store, self.workshop, clock=self.clock)
+        self.uploads = Uploads(
+            self.queue,
+            self.store,
+            self.announcer,
+            self.quota,
+            intake=self.intake,
+            ingest=self.ingest,
+            clock=self.clock,
+        )
+        rules = NetRules(plain_http=settings.media_fetch_http, networks=settings.media_fetch_networks)
+        self.transport = GuardedTransport(rules)
+        self.imports = Imports(
+            self.queue,
+            self.announcer,
+            self.publisher,
+            self.quota,
+            intake=self.intake,
+            ingest=self.ingest,
+            transport=self.transport,
+            rules=rules,
+            seconds=settings.media_fetch_seconds,
+            clock=self.clock,
+        )
+        self.processing = Processing(
+            self.queue,
+            self.announcer,
+            self.publisher,
+            self.quota,
+            library=self.library,
+            store=self.store,
+            ingest=self.ingest,
+            workshop=self.workshop,
+            clock=self.clock,
+        )
+        self.sweeper = Sweeper(
+            self.queue,
+            self.library,
+            self.store,
+            self.publisher,
+            self.quota,
+            clock=self.clock,
+            interval=settings.media_sweep_seconds,
+        )
+        self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
+        self.providers = build_providers() if providers is None else providers
+        self.manager = MediaGenerationManager(self.providers, clock=self.clock)
+        self.worker = Worker(
+            self.queue,
+            self._handlers(),
+            self.announcer,
+            self.doorbell,
+            settings=WorkerSettings(
+                concurrency=settings.media_concurrency,
+                lease=settings.media_lease_seconds,
+                poll=settings.media_poll_seconds,
+                grace=settings.media_grace_seconds,
+                deadline=settings.media_job_seconds,
+            ),
+            clock=self.clock,
+        )
+        self._working: list[asyncio.Task[None]] = []
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open the database, take over what an earlier process left, and begin to work."""
+        try:
+            await self._begin()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def part_ended(self) -> None:
+        """Return when a part of the running program ends by itself: it died, or the worker was stopped."""
+        await asyncio.wait([*self._working, *self._loops], return_when=asyncio.FIRST_COMPLETED)
+
+    async def until_empty(self) -> None:
+        """Return when no job waits for a worker or runs, here or anywhere."""
+        while self.worker.busy or await self._has_unfinished():
+            await self.clock.sleep(self.settings.media_poll_seconds)
+
+    async def begin_stop(self) -> None:
+        """Claim nothing more and end every stream; comes before the server waits for connections."""
+        self.worker.stop()
+        await self.hub.aclose()
+
+    async def stop(self) -> None:
+        """Drain the worker, then close what was opened, last first; raises what a part died of."""
+        self.worker.stop()
+        ends = await asyncio.gather(*self._working, return_exceptions=True)
+        for loop in self._loops:
+            loop.cancel()
+        ends += await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._close()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise PartDied("A part of the program died; its log says of what.") from end
+
+    def probes(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
+        """Return what says of each part, by raising, that it cannot work."""
+        bus = {} if self.line is None else {"bus": self.line.probe}
+        return {"database": self.queue.depth, **bus}
+
+    def gauges(self) -> Sequence[Gauges]:
+        """Return what tells how the parts stand, for whoever asks for metrics."""
+        slots = self.settings.media_concurrency if "work" in self.roles else 0
+        return standing(self.queue, self.hub, self.worker, slots=slots)
+
+    async def _begin(self) -> None:
+        if self.line is not None:
+            self.line.open()
+        await open_database(self.settings, self.database)
+        if self.settings.forgets_objects:
+            _log.warning("store.in_memory", hint="objects end with the process, rows stay: set STORAGE_DIR")
+        await self.queue.open()
+        rescuer = Rescuer(
+            self.queue,
+            self.announcer,
+            self.doorbell,
+            lease=self.settings.media_lease_seconds,
+            clock=self.clock,
+        )
+        await rescuer.tend()
+        republisher = Republisher(
+            self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
+        )
+        remover = Remover(self.library, clock=self.clock)
+        self._working = _begun(self.worker.run()) if "work" in self.roles else []
+        self._loops = _begun(rescuer.run(), republisher.run(), remover.run(), self.sweeper.run())
+
+    async def _has_unfinished(self) -> bool:
+        try:
+            depths = await self.queue.depth()
+        except DatabaseUnavailable:
+            return True
+        return any(depth.states.get(state) for depth in depths for state in UNFINISHED)
+
+    async def _close(self) -> None:
+        await self.hub.aclose()
+        await self.bus.aclose()
+        for provider in self.providers:
+            await provider.aclose()
+        await self.workshop.aclose()
+        await self.transport.aclose()
+        await self.store.aclose()
+        await self.database.aclose()
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {
+            "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
+            "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
+            "upload": self.uploads.ingest,
+            "import": self.imports.run,
+            "process": self.processing.run,
+        }
+
+
+def _begun(*parts: Coroutine[None, None, None]) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(part) for part in parts]

@@ -1,0 +1,75 @@
+"""A page of a large library is read from its index, never sorted out of the whole."""
+
+from __future__ import annotations
+
+import json
+
+from media_pipeline.db.database import Database, Effect, Params
+from media_pipeline.db.statements import Statement, load_dialects
+
+SQL = load_dialects("media_pipeline.media", "sql/library")
+PARAMS: Params = {
+    "user_id": "ann",
+    "place": 1 << 62,
+    "path": "",
+    "low": "media/ann/",
+    "high": "media/ann/\U0010ffff",
+    "kind": None,
+    "source": None,
+    "first": " w1",
+    "others": "[]",
+    "patterns": '{"% w1%"}',
+    "paths": '["media/ann/images/7"]',
+    "path_array": '{"media/ann/images/7"}',
+    "word": b"w1",
+    "beyond": b"w1\xff",
+    "most": 1000,
+    "limit": 51,
+}
+INDEX = {
+    "newest": "media_newest",
+    "oldest": "media_newest",
+    "largest": "media_largest",
+    "newest_found": "media_pkey",
+    "matches": "media_words_pkey",
+}
+AUTOMATIC = {"media_pkey": "sqlite_autoindex_media_1", "media_words_pkey": "PRIMARY KEY"}
+
+
+async def plan(database: Database, name: str) -> str:
+    """Return how a database would run a statement."""
+    text = SQL[name].text if database.dialect == "postgres" else SQL[name].sqlite
+    explain = "EXPLAIN (FORMAT JSON) " if database.dialect == "postgres" else "EXPLAIN QUERY PLAN "
+    rows = await database.fetch(Statement("explain", explain + text), PARAMS)
+    return json.dumps([dict(row) for row in rows])
+
+
+FILL = Statement(
+    "fill",
+    "INSERT INTO media"
+    " (path, user_id, job_id, kind, source, name, content_type, size, version, words, created_at)"
+    " WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 20000)"
+    " SELECT 'media/ann/images/' || n, 'ann', 'job', 'image', 'generated', 'n', 'image/png', n % 977, '1',"
+    " ' w' || (n % 7), n FROM counted",
+)
+FILL_WORDS = Statement(
+    "fill_words",
+    "INSERT INTO media_words (user_id, word, path)"
+    " SELECT user_id, convert_to(substr(words, 2), 'UTF8'), path FROM media",
+    "INSERT INTO media_words (user_id, word, path)"
+    " SELECT user_id, CAST(substr(words, 2) AS BLOB), path FROM media",
+)
+
+
+async def test_a_page_is_read_from_its_index(database: Database) -> None:
+    """With 20,000 items every listing and search begins with its index; a listing in order sorts nothing."""
+    await database.apply([Effect(FILL, {}), Effect(FILL_WORDS, {})])
+    if database.dialect == "postgres":
+        await database.alter([Effect(Statement("analyze", "ANALYZE"), {})])
+    for name, index in INDEX.items():
+        told = await plan(database, name)
+        assert (index if database.dialect == "postgres" else AUTOMATIC.get(index, index)) in told
+        assert "Seq Scan" not in told
+        if name in ("newest", "oldest", "largest"):
+            assert "Sort" not in told
+            assert "TEMP B-TREE" not in told
