@@ -17,7 +17,8 @@ from obstore.store import GCSStore as Objects
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.storage.addresses import Addresses, PublicAddresses
-from media_pipeline.storage.bucket import ANY_TYPE, WRITE_MARK, Bucket, NotThere
+from media_pipeline.storage.bucket import ANY_TYPE, WRITE_MARK, Bucket
+from media_pipeline.storage.bucket_errors import NotThere
 from media_pipeline.storage.chunks import as_pieces, rejoin
 from media_pipeline.storage.gcs_api import GOOGLE, GcsApi, check
 from media_pipeline.storage.gcs_session import CHUNK, PIECE, Session

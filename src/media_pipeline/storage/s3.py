@@ -18,7 +18,8 @@ from obstore.store import S3Store as Objects
 
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.storage.addresses import Addresses, PublicAddresses
-from media_pipeline.storage.bucket import Bucket, NotThere
+from media_pipeline.storage.bucket import Bucket
+from media_pipeline.storage.bucket_errors import NotThere
 from media_pipeline.storage.chunks import as_pieces, rejoin
 from media_pipeline.storage.paths import check_path
 from media_pipeline.storage.patience import Logger, Passing, Patience
