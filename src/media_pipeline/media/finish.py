@@ -34,7 +34,7 @@ async def finish(
         await blocking((folder / "file").write_bytes, data)
         order = Mark(file=str(folder / "file"), folder=name, content_type=promised, text=dict(text), xmp=xmp)
         marked = await workshop.mark(order)
-        return await blocking(marked.read_bytes), await _look(workshop, marked, promised)
+        return await blocking(marked.read_bytes), await look(workshop, marked, promised)
 
 
 async def write_rungs(objects: ClaimedObjects, looks: Looks, paths: Sequence[str]) -> tuple[Rung, ...]:
@@ -46,7 +46,8 @@ async def write_rungs(objects: ClaimedObjects, looks: Looks, paths: Sequence[str
     return tuple(rungs)
 
 
-async def _look(workshop: Workshop, file: Path, content_type: str) -> Looks:
+async def look(workshop: Workshop, file: Path, content_type: str) -> Looks:
+    """Look into a file that lies in a folder of its own; `BadPicture`, `TooMuchWork`."""
     examined = await workshop.examine(file, file.parent, content_type)
     files = [file.parent / small.name for small in examined.thumbnails]
     return Looks(examined, [await blocking(small.read_bytes) for small in files])

@@ -165,7 +165,12 @@ class GCSStore:
 
     async def list(self, prefix: str) -> list[MediaObject]:
         """Return the objects whose path starts with `prefix`, by path."""
-        return await self.api.list(prefix)
+        return sorted([item async for item in self.walk(prefix)], key=lambda item: item.path)
+
+    async def walk(self, prefix: str) -> AsyncIterator[MediaObject]:
+        """Yield the same objects, a thousand a request; see `Store`."""
+        async for item in self.api.walk(prefix):
+            yield item
 
     async def stat(self, path: str) -> MediaObject:
         """Describe an object; `ObjectNotFound` if there is none."""

@@ -46,16 +46,17 @@ class GcsApi:
         """Close the connections."""
         await self._web.aclose()
 
-    async def list(self, prefix: str) -> list[MediaObject]:
-        """Return the objects whose name starts with `prefix`, by path; one request a thousand."""
-        found, token = [], ""
+    async def walk(self, prefix: str) -> AsyncIterator[MediaObject]:
+        """Yield the objects whose name starts with `prefix`, by path; one request a thousand."""
+        token = ""
         while True:
             query = {"prefix": prefix, "maxResults": "1000", "fields": f"nextPageToken,items({_FIELDS})"}
             page = await self.call("GET", "/o", {**query, **({"pageToken": token} if token else {})})
-            found += [_as_object(item) for item in page.get("items", [])]
+            for item in page.get("items", []):
+                yield _as_object(item)
             token = page.get("nextPageToken", "")
             if not token:
-                return sorted(found, key=lambda item: item.path)
+                return
 
     async def delete(self, path: str, generation: str) -> None:
         """Remove one generation; `ObjectNotFound` or `PreconditionFailed` where it is not there."""

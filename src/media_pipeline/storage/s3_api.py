@@ -73,16 +73,15 @@ class S3Api:
         )
         return presign(request, self._key)
 
-    async def paths_under(self, prefix: str) -> list[str]:
-        """Return the paths that start with `prefix`; one request a thousand."""
-        found: list[str] = []
+    async def pages_under(self, prefix: str) -> AsyncIterator[list[str]]:
+        """Yield the paths that start with `prefix`, a thousand at a time."""
         query = {"list-type": "2", "prefix": prefix}
         while True:
             text = (await self._call("GET", "", query=query)).text
-            found += [unescape(key) for key in re.findall(r"<Key>([^<]*)</Key>", text)]
+            yield [unescape(key) for key in re.findall(r"<Key>([^<]*)</Key>", text)]
             token = re.search(r"<NextContinuationToken>([^<]*)<", text)
             if token is None:
-                return found
+                return
             query["continuation-token"] = unescape(token[1])
 
     async def delete(self, path: str, tag: str) -> None:

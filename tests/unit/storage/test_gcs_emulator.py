@@ -42,10 +42,10 @@ async def test_a_session_a_listing_and_a_delete_are_understood(api: GcsApi) -> N
     url = await api.start_session("m/ä b.mp4", "video/mp4", metadata={"write": "1"}, if_generation="0")
     done = await Session(api, url).send(pieces())
     assert int(done["size"]) == PIECE + 1000
-    (item,) = await api.list("m/")
+    (item,) = [item async for item in api.walk("m/")]
     assert (item.path, item.size, item.content_type) == ("m/ä b.mp4", PIECE + 1000, "video/mp4")
     assert await api.crc32c_of(item.path, item.version) == done["crc32c"]
     await api.delete(item.path, item.version)
-    assert await api.list("") == []
+    assert [item async for item in api.walk("")] == []
     with pytest.raises(ObjectNotFound):
         await api.delete(item.path, item.version)
