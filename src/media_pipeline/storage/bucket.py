@@ -17,6 +17,7 @@ import obstore
 from media_pipeline.storage.bucket_errors import NotThere, PastTheEnd, told
 from media_pipeline.storage.checksums import Checksum, Crc32c, Md5, digest, md5_of
 from media_pipeline.storage.chunks import CHUNK_BYTES
+from media_pipeline.storage.disposition import disposition
 from media_pipeline.storage.patience import Passing, Patience
 from media_pipeline.storage.store import (
     ABSENT,
@@ -116,7 +117,11 @@ class Bucket:
     async def _put_once(
         self, path: str, data: bytes, content_type: str, *, mark: str, over: Version
     ) -> Version:
-        attributes: Attributes = {"Content-Type": content_type or ANY_TYPE, WRITE_MARK: mark}
+        attributes: Attributes = {
+            "Content-Type": content_type or ANY_TYPE,
+            "Content-Disposition": disposition(path, content_type),
+            WRITE_MARK: mark,
+        }
         mode: Any = "create" if over == ABSENT else self._dialect.write_mode(over)
         try:
             with told(path):

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from media_pipeline.storage.disposition import disposition
 from media_pipeline.storage.google_credentials import GoogleCredentials, tls
 from media_pipeline.storage.patience import Passing, Patience
 from media_pipeline.storage.store import MediaObject, ObjectNotFound, PreconditionFailed, StoreError, Version
@@ -90,7 +91,8 @@ class GcsApi:
         query = {"uploadType": "resumable", "name": path}
         if if_generation is not None:
             query["ifGenerationMatch"] = if_generation
-        body = {"contentType": content_type, "metadata": dict(metadata)}
+        shown = disposition(path, content_type)
+        body = {"contentType": content_type, "contentDisposition": shown, "metadata": dict(metadata)}
 
         async def once() -> str:
             answer = await self.send("POST", url, params=query, json=body, headers=await self.bearer())
