@@ -42,9 +42,7 @@ def encoding(codec: str) -> Generator[None, None, None]:
     try:
         yield
     except av.error.FFmpegError as error:
-        sentence = (
-            f"The film is well, but the encoder of {codec} failed; try another codec, height or bitrate."
-        )
+        sentence = f"The film is well, but the encoder of {codec} failed; try another codec or height."
         raise BadPicture(sentence) from error
 
 
