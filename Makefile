@@ -55,6 +55,7 @@ bench: .venv/ready ## The benchmarks, each beside its floor in the same run
 	@python -m bench.queue
 	@python -m bench.latency
 	@python -m bench.realtime
+	@python -m bench.storage
 
 format: .venv/ready web/node_modules/ready ## Write the code as the linters want it
 	@ruff check --fix . && ruff format .
