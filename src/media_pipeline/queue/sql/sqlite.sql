@@ -120,9 +120,13 @@ SELECT * FROM jobs
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running';
 
 -- name: abandoned
--- Running jobs of workers that are not alive.
+-- Running jobs of workers that have no lease.
 SELECT * FROM jobs INDEXED BY jobs_running WHERE state = 'running' AND worker_id IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = worker_id AND lease_until > :now);
+  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = worker_id);
+
+-- name: held
+-- What a worker runs.
+SELECT * FROM jobs INDEXED BY jobs_running WHERE worker_id = :worker_id AND state = 'running';
 
 -- name: register
 -- A worker begins, perhaps anew.
@@ -138,7 +142,7 @@ SELECT id FROM workers WHERE id = :id AND lease_until > :now;
 UPDATE workers SET lease_until = :lease_until WHERE id = :id RETURNING id;
 
 -- name: bury
--- Forget workers whose lease ran out.
+-- Forget workers whose lease ran out; from here on they are refused.
 DELETE FROM workers WHERE lease_until <= :now;
 
 -- name: bury_all
