@@ -246,7 +246,7 @@ async def check_restarts(
         await fleet.serve()
         at_work = await asyncio.gather(*(fleet.work() for _ in range(workers)))
         clients = Clients(fleet)
-        users = [f"user-{number}" for number in range(4)]
+        users = [f"user-{number}" for number in range(max(2, workers))]
         async with asyncio.TaskGroup() as group:
             for number, user in enumerate(users):
                 group.create_task(clients.use(user, service=number % 2))
