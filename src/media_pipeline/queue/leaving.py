@@ -33,6 +33,8 @@ class Leaving:
     failures: int
     crashes: str
     run_at: int | None = None
+    behind: bool = False
+    """Whether a job given back goes behind those that wait, or keeps its place."""
 
 
 Decide = Callable[[JobRow], Leaving]
@@ -67,12 +69,22 @@ def set_aside(failure: Failure) -> Decide:
 
 def release(row: JobRow) -> Leaving:
     """Give the run back unspent."""
-    return _give_back(row, died=())
+    if row["cancel_requested"]:
+        return stop(row)
+    return Leaving(JobState.AVAILABLE, row["error"], row["failures"], row["crashes"])
 
 
 def crash(row: JobRow) -> Leaving:
-    """Give the run of a dead worker back, or set the job aside when workers keep dying of it."""
-    return _give_back(row, died=(row["now"],))
+    """Give the run of a dead worker back, or set the job aside when workers keep dying of it.
+
+    It goes behind those that wait, so that a fleet that keeps dying does not spend all its deaths on one.
+    """
+    if row["cancel_requested"]:
+        return stop(row)
+    crashes = [*(at for at in decode_crashes(row) if at > row["now"] - CRASH_WINDOW_US), row["now"]]
+    if len(crashes) >= CRASHES_MAX:
+        return set_aside(CRASHED)(row)
+    return Leaving(JobState.AVAILABLE, row["error"], row["failures"], encode(crashes), behind=True)
 
 
 def step_aside(row: JobRow) -> Leaving:
@@ -102,12 +114,3 @@ def pick_crowded(taken: Iterable[JobRow], held: Iterable[JobRow]) -> list[JobRow
             crowded.append(row)
         busy.add(row["worker_id"])
     return crowded
-
-
-def _give_back(row: JobRow, *, died: tuple[int, ...]) -> Leaving:
-    if row["cancel_requested"]:
-        return stop(row)
-    crashes = [*(at for at in decode_crashes(row) if at > row["now"] - CRASH_WINDOW_US), *died]
-    if len(crashes) >= CRASHES_MAX:
-        return set_aside(CRASHED)(row)
-    return Leaving(JobState.AVAILABLE, row["error"], row["failures"], encode(crashes))

@@ -171,13 +171,14 @@ async def test_a_beating_worker_keeps_its_jobs(floor: Floor) -> None:
 
 
 async def test_a_silent_worker_loses_its_jobs(floor: Floor) -> None:
-    """When the lease ran out the job goes to another, unspent, at the head of its lane."""
+    """When the lease ran out the job goes to another, unspent, behind those that waited meanwhile."""
     lost = await floor.start()
-    await floor.ask(BOB)
+    waited = await floor.ask(BOB)
     floor.engine.advance(LEASE - 1)
     await floor.rescue()
     assert await floor.state(lost) is JobState.RUNNING
     assert await floor.die() == []
+    assert (await floor.claim_one()).id == waited.id
     again = await floor.claim_one()
     assert (again.id, again.attempt, again.failures) == (lost.id, 2, 0)
 

@@ -108,8 +108,9 @@ UPDATE jobs SET state = 'succeeded', active_user = NULL, result = :result, error
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
 
 -- name: leave
--- End a run without a result, as it was decided; one that is given back keeps its place in its lane.
-UPDATE jobs SET state = :state, error = :error, failures = :failures, crashes = :crashes, run_at = :run_at,
+-- End a run without a result, as it was decided; one that is given back keeps its place in its lane
+-- or goes behind those that wait.
+UPDATE jobs SET state = :state, ord = CASE WHEN :behind THEN :now ELSE ord END, error = :error, failures = :failures, crashes = :crashes, run_at = :run_at,
   active_user = CASE WHEN :state = 'available' THEN user_id END, worker_id = NULL,
   finished_at = CASE WHEN :state IN ('failed', 'cancelled') THEN :now END
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
