@@ -1,7 +1,8 @@
 """The durable record of a job's attempts: what was tried, what may have cost money, how to go on.
 
 Guarantee: when `note` returns, what it noted survives a crash; so the intent to submit is kept
-before the submit, and the handle before anything follows from it.
+before the submit, and the handle before anything follows from it. An attempt that ended well is over
+only with its job: a run that follows all the same goes on with it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class AttemptLog:
         self._run = run
         self._clock = clock
         self._attempts = [self._closed(attempt) for attempt in run.job.attempts]
-        self._open = next((each for each in run.job.attempts[::-1] if each.ended_at is None), None)
+        last = run.job.attempts[-1] if run.job.attempts else None
+        self._unkept = last if last is not None and last.error is None else None
 
     @property
     def next_number(self) -> int:
@@ -30,8 +32,11 @@ class AttemptLog:
         return len(self._attempts) + 1
 
     def resume_point(self) -> ResumePoint | None:
-        """Return where to go on with what an earlier run may have submitted and saw no end of."""
-        last = self._open
+        """Return where to go on with what an earlier run may have submitted and did not keep.
+
+        It saw no end of it, or a good one whose result was lost with the run: that was paid for, too.
+        """
+        last = self._unkept
         if last is None or not last.submitting:
             return None
         return ResumePoint(provider=last.provider, model=last.model, handle=last.handle)
@@ -41,7 +46,7 @@ class AttemptLog:
         match event:
             case AttemptStarted():
                 self._attempts.append(self._begun(event))
-                self._open = None
+                self._unkept = None
             case Submitting():
                 self._change(submitting=True)
             case Submitted():
