@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     comfyui_url: ProviderAddress = Field("", description="switches a ComfyUI server on")
     comfyui_api_key: SecretStr | None = Field(None, description="sent to ComfyUI as a Bearer token")
     media_comfyui_workflows: Path | None = Field(
-        None, description="a folder of ComfyUI workflows with their binding maps"
+        None, description="a folder of ComfyUI workflows (API format); `MEDIA_MODELS_FILE` binds them"
     )
     media_diffusers_model: str | None = Field(
         None, description="switches local diffusers on: a folder or a Hugging Face id (extra `diffusers`)"

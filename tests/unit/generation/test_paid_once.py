@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -107,23 +107,20 @@ async def test_a_result_lost_with_its_run_is_fetched_by_its_handle(stage: Stage)
 
 
 async def test_a_lost_result_without_a_handle_is_not_ordered_again(stage: Stage) -> None:
-    """Where nothing is left to fetch it by, the job fails and says that it may have been charged."""
+    """Where nothing is left to fetch it by, the job fails and says so."""
     runs = Runs(stage, Scripted(scripts=[ANSWERED]))
     await runs.ask()
     await runs.die(await runs.claim())
     with pytest.raises(JobFailed) as failed:
         await runs.run(await runs.claim())
-    assert (failed.value.failure.code, failed.value.failure.retryable) == ("submitted_unknown", False)
+    assert (failed.value.failure.code, failed.value.failure.retryable) == ("result_expired", False)
     assert runs.provider.generated == 1
 
 
-@pytest.mark.parametrize(("script", "resumes"), [(ORDERED, 1), (ANSWERED, 0)])
-async def test_an_overtaken_run_begins_again_without_a_second_order(
-    stage: Stage, script: Sequence[ProviderEvent], resumes: int
-) -> None:
-    """A run whose write was overtaken by a dead one is repeated; what was paid is fetched, or given up."""
+async def test_an_overtaken_run_begins_again_without_a_second_order(stage: Stage) -> None:
+    """A run whose write was overtaken by a dead one is repeated, and what was paid is fetched."""
     store = MemoryStore("http://media.test")
-    runs = Runs(stage, Overtaking(scripts=[script], resumes=[[MADE]], store=store), store)
+    runs = Runs(stage, Overtaking(scripts=[ORDERED], resumes=[[MADE]], store=store), store)
     await runs.ask()
     job = await runs.claim()
     with pytest.raises(Overtaken) as overtaken:
@@ -132,12 +129,8 @@ async def test_an_overtaken_run_begins_again_without_a_second_order(
     assert (await stage.queue.fail(job.fence, failure)).state is JobState.SCHEDULED
     await stage.queue.hasten(job.id)
     again = await runs.claim()
-    if resumes:
-        assert (await runs.run(again)).result["provider"] == "one"
-    else:
-        with pytest.raises(JobFailed, match="charged"):
-            await runs.run(again)
-    assert (runs.provider.generated, len(runs.provider.resumed)) == (1, resumes)
+    assert (await runs.run(again)).result["provider"] == "one"
+    assert (runs.provider.generated, len(runs.provider.resumed)) == (1, 1)
     await runs.workshop.aclose()
     await store.aclose()
 
