@@ -6,10 +6,6 @@ when it ends is the hub's; here are only HTTP's questions and the watch for a re
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
-from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query
@@ -102,7 +98,7 @@ class EventStream(Response):
             begun = await self._begin(connection)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             _start(connection, begun=begun)
-            await _last(outlet, receive)
+            await outlet.watch(receive)
         finally:
             connection.close()
             await outlet.aclose()
@@ -139,30 +135,3 @@ def _start(connection: Connection, *, begun: bool) -> None:
     if not begun:
         # Not a status: a browser comes back after the end of a stream, and never after an error.
         connection.end("bus_unavailable")
-
-
-async def _last(outlet: AsgiPush, receive: Callable[[], Awaitable[MutableMapping[str, object]]]) -> None:
-    """Return when the stream is over or its reader is gone.
-
-    One task, the request's own, waits for both: a second one would cost each stream a kibibyte or two.
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(None) as watch:
-            wake = partial(_end_watch, watch)
-            outlet.over.add_done_callback(wake)
-            try:
-                await _until_disconnect(receive)
-            finally:
-                outlet.over.remove_done_callback(wake)
-    outlet.abort()
-
-
-def _end_watch(watch: asyncio.Timeout, _over: asyncio.Future[bool]) -> None:
-    # The reader may have gone in the same turn: then nobody waits any more.
-    with contextlib.suppress(RuntimeError):
-        watch.reschedule(0)
-
-
-async def _until_disconnect(receive: Callable[[], Awaitable[MutableMapping[str, object]]]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
