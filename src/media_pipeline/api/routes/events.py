@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from media_pipeline.api.auth import Caller, Identity
-from media_pipeline.api.detached import Detachable, Detached
+from media_pipeline.api.detached import Detachable, Detached, Headers
 from media_pipeline.api.problems import documented
 from media_pipeline.ids import JobId
 from media_pipeline.realtime.bus import BusError
@@ -79,11 +79,18 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, hub: Hub, caller: Identity, *, snapshot: Snapshot, job_id: JobId | None, since: str | None
+        self,
+        hub: Hub,
+        caller: Identity,
+        *,
+        snapshot: Snapshot,
+        job_id: JobId | None,
+        since: str | None,
+        more_headers: Headers = (),
     ) -> None:
         self.status_code = 200
         self.background = None
-        self.raw_headers = list(HEADERS)
+        self.raw_headers = [*HEADERS, *more_headers]
         self._hub = hub
         self._caller = caller
         self._snapshot = snapshot
@@ -107,7 +114,7 @@ class EventStream(Response):
         """Answer on the connection itself, which is the stream's from now on; return when it has begun."""
         outlet = Detached()
         connection = outlet.connection = self._connect(outlet)
-        server.detach(outlet, HEADERS)
+        server.detach(outlet, tuple(self.raw_headers))
         try:
             _start(connection, begun=await self._begin(connection))
         except BaseException:
