@@ -262,6 +262,8 @@ class Program:
         republisher = Republisher(
             self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
+        if self.line is not None:
+            self.line.catch_up(lambda _link: republisher.hurry())
         remover = Remover(self.library, clock=self.clock)
         self._working = _begun(self.worker.run()) if "work" in self.roles else []
         self._loops = _begun(

@@ -194,6 +194,16 @@ async def test_a_fresh_end_is_left_to_its_worker(stage: Stage) -> None:
         await stage.audience.told.until(1)
 
 
+async def test_a_bus_that_is_back_hears_a_fresh_end_at_once(stage: Stage) -> None:
+    """Asked to hurry, the republisher tells what ended a moment ago and could not be told."""
+    async with background((republishing := republisher(stage)).run()):
+        await stage.clock.until_sleeping()
+        job_id = await ended(stage)
+        republishing.hurry()
+        await stage.audience.told.until(1)
+    assert [end.id for end in stage.audience.ends] == [job_id]
+
+
 async def test_old_settled_jobs_are_forgotten(stage: Stage) -> None:
     """A settled job is pruned when it is older than `keep`."""
     job_id = await ended(stage)
