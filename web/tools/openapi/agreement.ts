@@ -24,6 +24,7 @@ interface Named {
   MediaItem: Contract.MediaItem;
   MediaList: Contract.MediaPage;
   MediaUsage: Contract.MediaUsage;
+  ModelPrice: NonNullable<Contract.ProviderModel['price']>;
   ModelView: Contract.ProviderModel;
   ProblemBody: Contract.Problem;
   ProcessMedia: Contract.ProcessRequest;

@@ -53,6 +53,8 @@ export interface JobAttempt {
   startedAt: string;
   endedAt?: string | null;
   error?: string | null;
+  /** What the provider answered to a cancel: cancelled, requested, too_late, … */
+  cancel?: string | null;
 }
 
 export interface UploadResult {
@@ -211,12 +213,23 @@ export interface ProviderModel {
   defaultSeconds?: number | null;
   fps: number[];
   roles: string[];
+  /** Roles of pictures that it cannot do without. */
+  needs: string[];
+  imagesMax: number;
+  /** By aspect ratio, where only these can be had. */
+  sizes: Record<string, number[]>;
+  /** Seconds, where only these can be had. */
+  durations: number[];
   seed: boolean;
   negativePrompt: boolean;
   previews: boolean;
   /** What its progress counts. */
   progress: string;
   cancel: string;
+  /** What the provider publishes: US dollars for one `per`. */
+  price?: { usd: number; per: string } | null;
+  /** The day from which the provider will not have it any more. */
+  sunset?: string | null;
 }
 
 export interface MediaPage {
