@@ -54,7 +54,6 @@ bench: .venv/ready ## The benchmarks, each beside its floor in the same run
 	@$(UV) sync --locked --quiet --group bench
 	@python -m bench.queue
 	@python -m bench.latency
-	@python -m bench.queue_postgres
 	@python -m bench.realtime
 
 format: .venv/ready web/node_modules/ready ## Write the code as the linters want it

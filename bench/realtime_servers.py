@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from media_pipeline.api.server_protocol import choose_protocol
 from media_pipeline.app import create_service
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.program import Program
@@ -143,6 +144,70 @@ def broadcaster() -> App:
     return app
 
 
+def pubsub() -> App:
+    from redis.asyncio import Redis  # noqa: PLC0415 - a peer's own
+    from sse_starlette.sse import EventSourceResponse, ServerSentEvent  # noqa: PLC0415 - a peer's own
+
+    redis = Redis.from_url(os.environ["REDIS_URL"], max_connections=100_000)
+
+    async def body(user: str) -> AsyncIterator[ServerSentEvent]:
+        async with redis.pubsub() as heard:
+            await heard.subscribe(user)
+            yield ServerSentEvent(comment="ok")
+            async for message in heard.listen():
+                if message["type"] == "message":
+                    yield ServerSentEvent(event="bench", data=message["data"].decode())
+
+    async def follow(request: Request) -> Any:
+        return EventSourceResponse(body(request.headers["authorization"].removeprefix("Bearer ")))
+
+    return starlette_app(follow)
+
+
+def litestar() -> App:
+    from litestar.channels.backends.redis import RedisChannelsPubSubBackend  # noqa: PLC0415 - a peer's own
+    from redis.asyncio import Redis  # noqa: PLC0415 - a peer's own
+
+    return _litestar(RedisChannelsPubSubBackend(redis=Redis.from_url(os.environ["REDIS_URL"])))
+
+
+def litestar_stream() -> App:
+    from litestar.channels.backends.redis import RedisChannelsStreamBackend  # noqa: PLC0415 - a peer's own
+    from redis.asyncio import Redis  # noqa: PLC0415 - a peer's own
+
+    return _litestar(RedisChannelsStreamBackend(1000, redis=Redis.from_url(os.environ["REDIS_URL"])))
+
+
+def _litestar(backend: Any) -> App:
+    from litestar import Litestar  # noqa: PLC0415 - a peer's own
+    from litestar import Request as LitestarRequest  # noqa: PLC0415
+    from litestar import get as litestar_get  # noqa: PLC0415
+    from litestar import post as litestar_post  # noqa: PLC0415
+    from litestar.channels import ChannelsPlugin  # noqa: PLC0415
+    from litestar.response import ServerSentEvent, ServerSentEventMessage  # noqa: PLC0415
+
+    channels = ChannelsPlugin(backend, arbitrary_channels_allowed=True)
+
+    async def body(user: str) -> AsyncIterator[Any]:
+        async with channels.start_subscription([user]) as subscriber:
+            yield ServerSentEventMessage(comment="ok")
+            async for event in subscriber.iter_events():
+                yield ServerSentEventMessage(event="bench", data=event.decode())
+
+    async def follow(request: Any) -> Any:
+        return ServerSentEvent(body(request.headers["authorization"].removeprefix("Bearer ")))
+
+    async def ready() -> None:
+        return None
+
+    follow.__annotations__ = {"request": LitestarRequest, "return": ServerSentEvent}
+    ready.__annotations__ = {"return": None}
+    routes = [litestar_get("/events")(follow), litestar_post("/publish", status_code=204)(ready)]
+    app = Litestar(route_handlers=routes, plugins=[channels], logging_config=None)
+    starts.append(channels._on_startup)  # noqa: SLF001 - its lifespan, without a server's
+    return app
+
+
 def ours() -> App:
     program = Program(read_settings(media_streams_per_user=10_000), providers=[])
     service = create_service(program)
@@ -166,6 +231,10 @@ APPS: dict[str, Callable[[], App]] = {
     "sse-starlette": sse_starlette,
     "fastapi": fastapi,
     "broadcaster": broadcaster,
+    "pubsub": pubsub,
+    "litestar": litestar,
+    "litestar-stream": litestar_stream,
+    "portable": ours,
     "ours": ours,
 }
 
@@ -179,7 +248,8 @@ async def main(name: str) -> None:
     app = APPS[name]()
     for start in starts:
         await start()
-    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", backlog=4096)
+    http = choose_protocol() if name == "ours" else "httptools"
+    config = uvicorn.Config(app, http=http, log_level="error", access_log=False, lifespan="off", backlog=4096)
     await uvicorn.Server(config).serve([listening])
 
 

@@ -156,11 +156,13 @@ def film(
     sound: bool = False,
     frames: int = FRAMES,
     faststart: bool = True,
+    live: bool = False,
 ) -> bytes:
     """Return a film of the picture, upright once turned by `rotation` degrees against the clock."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film"
         options = {"movflags": "+faststart"} if faststart and kind != "webm" else {}
+        options |= {"live": "1"} if live else {}
         with av.open(str(path), "w", format=kind, options=options) as container:
             _shoot(container, codec, rotation=rotation, variable=variable, sound=sound, frames=frames)
         data = path.read_bytes()
@@ -257,6 +259,9 @@ SAMPLES: Final[dict[str, Sample]] = {
     "variable rate": Sample("a.mp4", functools.partial(film, variable=True), VARIABLE),
     "webm": Sample("a.webm", functools.partial(film, "libvpx-vp9", "webm"), WEBM),
     "webm of a browser": Sample("a.webm", functools.partial(film, "libvpx", "webm", sound=True), WEBM),
+    "webm that does not say its length": Sample(
+        "a.webm", functools.partial(film, "libvpx", "webm", live=True), WEBM
+    ),
     "mov": Sample("a.mov", functools.partial(film, kind="mov"), MOV),
     "png with html behind": Sample("a.png", lambda: still("PNG") + HTML, Good("image/png")),
     "jpeg with zip behind": Sample(

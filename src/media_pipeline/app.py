@@ -27,6 +27,7 @@ from media_pipeline.api.routes.media import media_routes
 from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
+from media_pipeline.api.routes.webhooks import webhooks_routes
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.devsecret import token_secret
 from media_pipeline.program import Program
@@ -56,7 +57,7 @@ def build_tokens(settings: Settings, *, clock: Clock | None = None) -> Tokens:
 
 def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     """Build the HTTP surface over a program, which is started and stopped by the server."""
-    tokens = tokens or build_tokens(program.settings)
+    tokens = tokens or build_tokens(program.settings, clock=program.clock)
     app = FastAPI(title="Media Pipeline", version=__version__, redirect_slashes=False)
     app.state.tokens = tokens
     describe_api(app)
@@ -74,7 +75,9 @@ def create_service(program: Program) -> ASGIApp:
     """Build what a server serves: the HTTP surface, and before it the door for event streams."""
     tokens = build_tokens(program.settings, clock=program.clock)
     snapshot = partial(read_history, program.queue, program.announcer)
-    return StreamDoor(create_app(program, tokens=tokens), program.hub, tokens, snapshot=snapshot)
+    place = program.settings.media_events_token
+    app = create_app(program, tokens=tokens)
+    return StreamDoor(app, program.hub, tokens, snapshot=snapshot, place=place)
 
 
 def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
@@ -87,6 +90,7 @@ def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
         media_routes(program.library, store, program.publisher, program.quota),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
+        webhooks_routes(program.callbacks()),
         *_object_routes(program),
         studio_routes(_studio_folder(), tokens if program.settings.development else None),
     ]

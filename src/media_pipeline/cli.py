@@ -100,6 +100,8 @@ def _add_jobs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         verb.add_argument("--user", default="studio", help=f"whose jobs; a token in {CARRIER} says so itself")
         if name != "list":
             verb.add_argument("job_id", metavar="JOB_ID")
+        if name == "retry":
+            verb.add_argument("--accept-charge", action="store_true", help="though the first may be charged")
 
 
 def _dev(arguments: argparse.Namespace) -> int:
@@ -208,7 +210,8 @@ def _jobs_show(arguments: argparse.Namespace) -> int:
 
 
 def _jobs_retry(arguments: argparse.Namespace) -> int:
-    print(_remote(arguments).post(f"{_path_of(arguments)}/retry")["jobId"])
+    charge = "?acceptCharge=true" if arguments.accept_charge else ""
+    print(_remote(arguments).post(f"{_path_of(arguments)}/retry{charge}")["jobId"])
     return 0
 
 

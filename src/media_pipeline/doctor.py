@@ -42,7 +42,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     else:
         yield await find("store", partial(_use_store, program.store))
     for provider in program.providers:
-        yield await find(f"provider {provider.name}", partial(_ask_models, provider))
+        yield await find(f"provider {provider.name}", partial(_check_provider, provider))
 
 
 async def _use_database(program: Program) -> str:
@@ -90,5 +90,10 @@ async def _use_store(store: Store) -> str:
     return f"{type(store).__name__} keeps and returns bytes"
 
 
-async def _ask_models(provider: MediaProvider) -> str:
-    return f"offers {', '.join(model.id for model in await provider.models())}"
+async def _check_provider(provider: MediaProvider) -> str:
+    """Try the key with a call that costs nothing."""
+    try:
+        said = await provider.check()
+        return f"{said}; offers {', '.join(model.id for model in await provider.models())}"
+    finally:
+        await provider.aclose()

@@ -9,8 +9,6 @@ from media_pipeline.db.database import Database
 from media_pipeline.db.migrate import check_migrated, migrate
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
-from media_pipeline.generation.provider import MediaProvider
-from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
@@ -53,11 +51,6 @@ def build_queue(
     if isinstance(database, PostgresDatabase):
         return PostgresQueue(database, doorbell, window=lambda _kind: window, clock=clock)
     return SqliteQueue(database, doorbell, window=lambda _kind: window)
-
-
-def build_providers() -> list[MediaProvider]:
-    """Return the providers that can be asked."""
-    return [ProceduralProvider()]
 
 
 async def open_database(settings: Settings, database: Database) -> None:

@@ -19,11 +19,11 @@ from media_pipeline.engines import (
     build_database,
     build_doorbell,
     build_line,
-    build_providers,
     build_queue,
     open_database,
 )
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.generation.callbacks import Callbacks, CallsBack
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import MediaProvider
@@ -41,6 +41,7 @@ from media_pipeline.media.sweeper import Sweeper
 from media_pipeline.media.uploads import Uploads
 from media_pipeline.media.workshop.workshop import Workshop, WorkshopLimits
 from media_pipeline.metrics import Gauges
+from media_pipeline.providers import build_downloads, build_fleet, build_knocks, build_providers, build_signer
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
 from media_pipeline.queue.worker import Handler, Worker, WorkerSettings
@@ -55,6 +56,8 @@ Role = Literal["serve", "work"]
 DEV: Final[frozenset[Role]] = frozenset({"serve", "work"})
 SERVE: Final[frozenset[Role]] = frozenset({"serve"})
 WORK: Final[frozenset[Role]] = frozenset({"work"})
+WITHDRAWAL: Final = 30.0
+"""Seconds that a handler has beyond a job's deadline to stop what it began elsewhere."""
 UNFINISHED: Final = ("available", "blocked", "running")
 
 
@@ -87,6 +90,7 @@ class Program:
             self.bus,
             clock=self.clock,
             ping_seconds=settings.media_ping_seconds,
+            stall_seconds=settings.media_stall_seconds,
             max_streams_per_user=settings.media_streams_per_user,
         )
         self.publisher = Publisher(self.bus)
@@ -151,8 +155,21 @@ class Program:
             interval=settings.media_sweep_seconds,
         )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
-        self.providers = build_providers() if providers is None else providers
-        self.manager = MediaGenerationManager(self.providers, clock=self.clock)
+        self.knocks = build_knocks(self.line)
+        if providers is None:
+            providers = build_providers(
+                settings,
+                clock=self.clock,
+                read_input=lambda image: self.store.read(image.path),
+                knocks=self.knocks,
+            )
+        self.providers = providers
+        self.signer = build_signer(settings)
+        self.fleet = build_fleet(settings, self.providers, database=self.database, clock=self.clock)
+        self.downloads = build_downloads(settings, clock=self.clock)
+        self.manager = MediaGenerationManager(
+            self.providers, clock=self.clock, fleet=self.fleet, downloads=self.downloads
+        )
         self.worker = Worker(
             self.queue,
             self._handlers(),
@@ -163,7 +180,7 @@ class Program:
                 lease=settings.media_lease_seconds,
                 poll=settings.media_poll_seconds,
                 grace=settings.media_grace_seconds,
-                deadline=settings.media_job_seconds,
+                deadline=settings.media_job_seconds + WITHDRAWAL,
             ),
             clock=self.clock,
         )
@@ -209,6 +226,10 @@ class Program:
         bus = {} if self.line is None else {"bus": self.line.probe}
         return {"database": self.queue.depth, **bus}
 
+    def callbacks(self) -> list[Callbacks]:
+        """Return what takes the calls of each provider that calls back."""
+        return [Callbacks(each, self.knocks) for each in self.providers if isinstance(each, CallsBack)]
+
     def gauges(self) -> Sequence[Gauges]:
         """Return what tells how the parts stand, for whoever asks for metrics."""
         slots = self.settings.media_concurrency if "work" in self.roles else 0
@@ -234,7 +255,9 @@ class Program:
         )
         remover = Remover(self.library, clock=self.clock)
         self._working = _begun(self.worker.run()) if "work" in self.roles else []
-        self._loops = _begun(rescuer.run(), republisher.run(), remover.run(), self.sweeper.run())
+        self._loops = _begun(
+            rescuer.run(), republisher.run(), remover.run(), self.sweeper.run(), self.fleet.keep()
+        )
 
     async def _has_unfinished(self) -> bool:
         try:
@@ -248,6 +271,7 @@ class Program:
         await self.bus.aclose()
         for provider in self.providers:
             await provider.aclose()
+        await self.downloads.aclose()
         await self.workshop.aclose()
         await self.transport.aclose()
         await self.store.aclose()
@@ -255,8 +279,17 @@ class Program:
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {
-            "generate.image": ImageHandler(self.manager, self.store, self.publisher, clock=self.clock),
-            "generate.video": VideoHandler(self.manager, self.store, self.publisher, clock=self.clock),
+            f"generate.{handler.kind}": handler(
+                self.manager,
+                self.store,
+                self.publisher,
+                workshop=self.workshop,
+                clock=self.clock,
+                deadline=self.settings.media_job_seconds,
+                signer=self.signer,
+            )
+            for handler in (ImageHandler, VideoHandler)
+        } | {
             "upload": self.uploads.ingest,
             "import": self.imports.run,
             "process": self.processing.run,

@@ -16,6 +16,7 @@ from typing import Final
 
 import uvicorn
 
+from media_pipeline.api.server_protocol import choose_protocol
 from media_pipeline.app import create_service
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.program import Program, Role
@@ -36,6 +37,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_service(program),
+                http=choose_protocol(),
                 access_log=False,
                 log_level="warning",
                 lifespan="off",  # uvicorn would swallow why a start failed; see `run`

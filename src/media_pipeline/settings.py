@@ -46,6 +46,7 @@ def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+ProviderAddress = Annotated[str, AfterValidator(_is_address)]
 Seconds = Annotated[float, Field(allow_inf_nan=False, le=3650 * 86400)]
 
 
@@ -97,6 +98,61 @@ class Settings(BaseSettings):
         "", description="base of every address with `MEDIA_URLS=public`: a public bucket or its CDN"
     )
     media_url_secret: SecretStr | None = Field(None, description="seals the addresses of `MEDIA_URLS=stable`")
+    openai_api_key: SecretStr | None = Field(None, description="switches OpenAI's images on")
+    openai_base_url: ProviderAddress = Field("https://api.openai.com/v1", description="where OpenAI answers")
+    openai_video_base_url: ProviderAddress = Field(
+        "", description="switches a server with OpenAI's `/videos` on: vLLM-Omni, LiteLLM, a gateway"
+    )
+    openai_video_api_key: SecretStr | None = Field(None, description="the key of that server, if it has one")
+    gemini_api_key: SecretStr | None = Field(None, description="switches Google's Gemini API on")
+    gemini_base_url: ProviderAddress = Field(
+        "https://generativelanguage.googleapis.com", description="where the Gemini API answers"
+    )
+    vertex_project: str | None = Field(
+        None, description="switches Veo on Vertex AI on, with application default credentials"
+    )
+    vertex_location: str = Field("us-central1", description="the region of Vertex AI")
+    vertex_base_url: ProviderAddress = Field("", description="where Vertex AI answers; unset: by its region")
+    replicate_api_token: SecretStr | None = Field(None, description="switches Replicate on")
+    replicate_base_url: ProviderAddress = Field(
+        "https://api.replicate.com", description="where Replicate answers"
+    )
+    replicate_webhook_secret: SecretStr | None = Field(
+        None, description="signs Replicate's webhooks (`whsec_…`); unset: asked of Replicate"
+    )
+    fal_key: SecretStr | None = Field(None, description="switches fal on")
+    fal_base_url: ProviderAddress = Field("https://queue.fal.run", description="where fal's queue answers")
+    fal_rest_url: ProviderAddress = Field(
+        "https://rest.alpha.fal.ai", description="where fal publishes the keys of its webhooks"
+    )
+    comfyui_url: ProviderAddress = Field("", description="switches a ComfyUI server on")
+    comfyui_api_key: SecretStr | None = Field(None, description="sent to ComfyUI as a Bearer token")
+    media_comfyui_workflows: Path | None = Field(
+        None, description="a folder of ComfyUI workflows with their binding maps"
+    )
+    media_diffusers_model: str | None = Field(
+        None, description="switches local diffusers on: a folder or a Hugging Face id (extra `diffusers`)"
+    )
+    media_models_file: Path | None = Field(
+        None, description="models to add to the catalogue or to change in it, TOML or JSON"
+    )
+    media_providers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="which providers serve, the first to try first; unset: all that are switched on"
+    )
+    media_provider_jobs: int = Field(
+        50, ge=1, le=10_000, description="jobs that run at once at one provider, over all workers"
+    )
+    media_max_result_bytes: int = Field(
+        GIB // 2, gt=0, description="bytes of one result that a provider made, at most"
+    )
+    media_result_seconds: Seconds = Field(300, gt=0, description="how long fetching one result may take")
+    media_result_origins: Annotated[tuple[str, ...], NoDecode, AfterValidator(_are_origins)] = Field(
+        (), description="origins of results that may be private or plain http, comma-separated"
+    )
+    media_c2pa_certificate: Path | None = Field(
+        None, description="certificates (PEM) that sign results with content credentials (extra `c2pa`)"
+    )
+    media_c2pa_key: Path | None = Field(None, description="the private key (PEM) of the first of them")
     media_max_upload_bytes: int = Field(2 * GIB, gt=0, description="bytes of one upload at most")
     media_session_bytes: int = Field(
         16 * 1024**2, gt=0, description="uploads of more bytes go to GCS by a resumable session"
@@ -104,16 +160,20 @@ class Settings(BaseSettings):
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_quota_bytes: int | None = Field(None, gt=0, description="bytes one user may keep")
     media_quota_objects: int | None = Field(None, gt=0, description="items one user may keep")
-    media_concurrency: int = Field(4, ge=1, le=256, description="jobs that run at once in a worker")
+    media_concurrency: int = Field(4, ge=1, le=1000, description="jobs that run at once in a worker")
     media_user_jobs: int | None = Field(
         None, ge=1, description="jobs of a kind that one user has in play at most; unset: MEDIA_CONCURRENCY"
     )
     media_lease_seconds: Seconds = Field(30, ge=1, description="how long a silent worker keeps its jobs")
     media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")
     media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")
-    media_job_seconds: Seconds = Field(1800, gt=0, description="how long one run of a job may take")
+    media_job_seconds: Seconds = Field(1800, gt=0, description="how long a job may take from its first start")
     media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
+    media_stall_seconds: Seconds = Field(20, gt=0, description="how long a stream's reader may take no byte")
     media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
+    media_events_token: Literal["header", "query", "cookie"] = Field(
+        "header", description="where else an event stream's token may stand; see below"
+    )
     media_keep_jobs_seconds: Seconds = Field(30 * DAY, ge=DAY, description="how long ended jobs are kept")
     media_sweep_seconds: Seconds = Field(
         6 * HOUR, gt=0, description="how often rows and objects are made to agree"
@@ -129,7 +189,14 @@ class Settings(BaseSettings):
     )
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 
-    @field_validator("cors_origins", "auth_algorithms", "media_fetch_networks", mode="before")
+    @field_validator(
+        "cors_origins",
+        "auth_algorithms",
+        "media_fetch_networks",
+        "media_providers",
+        "media_result_origins",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -169,6 +236,7 @@ class Settings(BaseSettings):
             self._safe_host,
             self._database_fits,
             self._addresses_fit,
+            self._can_sign,
         )
         for check in checks:
             if problem := check():
@@ -204,8 +272,13 @@ class Settings(BaseSettings):
             return None
         if not is_loopback(self.host):
             return f"HOST={self.host} is reachable from outside and needs {ISSUERS}"
-        if not is_loopback(urlsplit(self.base_url).hostname or ""):
+        if not self.on_loopback:
             return f"PUBLIC_URL={self.public_url} is reachable from outside and needs {ISSUERS}"
+        return None
+
+    def _can_sign(self) -> str | None:
+        if (self.media_c2pa_certificate is None) != (self.media_c2pa_key is None):
+            return "MEDIA_C2PA_CERTIFICATE and MEDIA_C2PA_KEY go together"
         return None
 
     def _database_fits(self) -> str | None:
@@ -239,6 +312,11 @@ class Settings(BaseSettings):
     def development(self) -> bool:
         """Whether tokens are made by the program itself."""
         return self.auth_jwt_secret is None and self.auth_jwks_url is None
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the public address is reachable from this machine alone."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
     def forgets_objects(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -127,7 +128,8 @@ class Remains:
         assert len(owned) == sum(expected.values())
         for row in self.media:
             assert self.objects[row["path"]] == (row["size"], row["version"])
-        named = {row[column] for row in self.media for column in ("path", "thumbnail_path")}
+        rungs = [rung for row in self.media for rung in json.loads(row["thumbnails"])]
+        named = {row["path"] for row in self.media} | {rung["path"] for rung in rungs}
         assert self.objects.keys() - named == set(), "nothing that no row names"
         assert named - self.objects.keys() == set(), "nothing that a row names is missing"
 

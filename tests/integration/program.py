@@ -308,6 +308,9 @@ class Scripted:
     async def cancel(self, handle: Handle) -> CancelOutcome:
         return "unsupported"
 
+    async def check(self) -> str:
+        return "well"
+
     async def aclose(self) -> None: ...
 
     async def _play(self, script: Script) -> AsyncGenerator[ProviderEvent, None]:

@@ -24,6 +24,8 @@ ITEM = {
     "width": int,
     "height": int,
     "thumbnailUrl": str,
+    "thumbnails": list,
+    "thumbhash": str,
     "jobId": str,
     "prompt": str,
     "model": str,
@@ -117,7 +119,7 @@ async def test_previews_are_real_and_gone_after_the_end(service: Running, api: A
     assert (await api.http.get(preview.data["url"])).status_code == 404
     assert await service.objects(api) == [
         f"media/{api.user}/images/{job_id}_0.png",
-        f"derived/{api.user}/{job_id}/thumbnail_0.webp",
+        *(f"derived/{api.user}/{job_id}/thumbnail_0_{rung}.webp" for rung in range(3)),
     ]
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.corpus import HEIGHT, HTML, SECRET, WIDTH, animated, film, still, text_of_place, turned
 from tests.integration.program import Api, Frame, Running, Wire, read_problem, running
 from tests.integration.test_api_ingest import check_upright
-from tests.servers.web import Site, Visit, site
+from tests.servers.sites import Site, Visit, site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
+from PIL import Image
 
 from media_pipeline.generation.provider import (
     Advanced,
+    CancelOutcome,
     ErrorCode,
     GenerationRequest,
+    Handle,
     ModelInfo,
     Output,
     Preview,
@@ -20,8 +24,8 @@ from media_pipeline.generation.provider import (
     Running,
     Submitted,
     Submitting,
+    Usage,
 )
-from media_pipeline.media.inspect import inspect
 from tests.integration.program import (
     TERMINAL,
     Api,
@@ -32,6 +36,7 @@ from tests.integration.program import (
     failing,
     output,
     picture,
+    read_problem,
     running,
 )
 from tests.integration.program import Running as Service
@@ -59,7 +64,9 @@ async def is_whole(service: Service, api: Api, job: Wire) -> bool:
     for item in listed:
         data = (await api.http.get(item["url"])).content
         assert len(data) == item["size"]
-        assert inspect(data, "image").width == item["width"]
+        with Image.open(io.BytesIO(data)) as picture:
+            picture.load()
+            assert picture.size == (item["width"], item["height"])
     kept = [path for path in await service.objects(api) if path.startswith("media/")]
     assert sorted(kept) == sorted(item["path"] for item in items)
     return True
@@ -137,7 +144,8 @@ async def test_a_failure_without_end_ends_the_job() -> None:
             await api.job(job_id)
         assert (await ended).data["code"] == "overloaded"
         assert (await api.job(job_id))["error"]["retryable"] is True
-        assert provider.calls == 15
+        assert len((await api.job(job_id))["attempts"]) == 15
+        assert 5 <= provider.calls < 15, "a provider that fails in a row rests"
 
 
 @pytest.mark.parametrize(
@@ -273,3 +281,88 @@ async def test_other_bytes_on_every_call_give_one_result() -> None:
         api, job = await generated(service, n=2)
         assert [attempt["error"] is None for attempt in job["attempts"]] == [False, False, True]
         assert await is_whole(service, api, job)
+
+
+async def test_three_providers_and_three_attempts() -> None:
+    """A dead first provider, an overloaded second and a good third: the third's result, three attempts."""
+    dead = Scripted("dead", [[failing(ErrorCode.NETWORK)]])
+    busy = Scripted("busy", [[Submitting(), failing(ErrorCode.OVERLOADED, retry_after=3)]])
+    good = Scripted("good", [GOOD])
+    async with running(providers=[dead, busy, good]) as service:
+        api, job = await generated(service)
+        assert [each["provider"] for each in job["attempts"]] == ["dead", "busy", "good"]
+        assert errors(job) == ["It failed: network.", "It failed: overloaded.", None]
+        assert job["result"]["provider"] == "good"
+        assert await is_whole(service, api, job)
+
+
+@dataclass
+class Stoppable(Scripted):
+    """Says what it was asked to stop."""
+
+    stopped: list[Handle] = field(default_factory=list)
+
+    async def cancel(self, handle: Handle) -> CancelOutcome:
+        self.stopped.append(handle)
+        return "requested"
+
+
+TAKEN: Script = [Submitting(), Submitted({"id": "42"}), Running()]
+
+
+async def test_a_cancel_reaches_the_provider() -> None:
+    """A job that is cancelled is stopped where it runs, and its attempt tells what was answered."""
+    provider = Stoppable(scripts=[[*TAKEN, asyncio.Event()]])
+    async with running(providers=[provider]) as service:
+        api = service.user("ann")
+        async with api.events() as stream:
+            job_id = await api.generate()
+            await stream.until("generation_progress")
+            assert (await api.ask("POST", f"/jobs/{job_id}/cancel")).status_code == 202
+            await stream.until("job_cancelled")
+        [attempt] = (await api.job(job_id))["attempts"]
+        assert (provider.stopped, attempt["cancel"]) == ([{"id": "42"}], "requested")
+
+
+async def test_a_cancel_of_local_work_asks_nobody() -> None:
+    """What no provider has taken is stopped here alone."""
+    provider = Stoppable(scripts=[[Running(), asyncio.Event()]])
+    async with running(providers=[provider]) as service:
+        api = service.user("ann")
+        async with api.events() as stream:
+            job_id = await api.generate()
+            await stream.until("generation_progress")
+            await api.ask("POST", f"/jobs/{job_id}/cancel")
+            await stream.until("job_cancelled")
+        assert provider.stopped == []
+
+
+async def test_a_job_past_its_deadline_is_stopped_at_its_provider() -> None:
+    """A job that takes too long fails as `deadline`, is stopped where it runs and not begun again."""
+    provider = Stoppable(scripts=[[*TAKEN, asyncio.Event()]])
+    async with running(providers=[provider], media_job_seconds=0.3) as service:
+        _, job = await generated(service)
+        assert job["error"]["code"] == "deadline"
+        assert job["error"]["retryable"] is False
+        assert (provider.stopped, provider.calls) == ([{"id": "42"}], 1)
+        assert job["attempts"][0]["cancel"] == "requested"
+
+
+async def test_a_retry_warns_of_a_second_charge() -> None:
+    """A job whose submit may have been taken is made again by hand only with a second charge accepted."""
+    provider = Scripted(scripts=[[Submitting(), failing(ErrorCode.TIMEOUT)], GOOD])
+    async with running(providers=[provider]) as service:
+        api, job = await generated(service)
+        refused = await api.ask("POST", f"/jobs/{job['jobId']}/retry")
+        assert read_problem(refused) == (409, "may_be_charged")
+        assert "acceptCharge=true" in refused.json()["detail"]
+        again = await api.ask("POST", f"/jobs/{job['jobId']}/retry?acceptCharge=true")
+        assert (await api.end(again.json()["jobId"])).name == "generation_complete"
+
+
+async def test_what_it_took_stands_with_the_job() -> None:
+    """Usage and cost that a provider reports are in the result."""
+    script: Script = [output(), Usage({"predict_time": 1.25}, cost_usd=0.04)]
+    async with running(providers=[Scripted(scripts=[script])]) as service:
+        _, job = await generated(service)
+        assert (job["result"]["usage"], job["result"]["cost"]) == ({"predict_time": 1.25}, 0.04)

@@ -1,4 +1,4 @@
-"""`GET /events` over real sockets: a real server, real readers, real cuts."""
+"""`GET /events` over real sockets: a real server, real readers, real cuts; both ways to write a stream."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -14,9 +14,11 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 
-from media_pipeline.api.auth import Identity, identify
+from media_pipeline.api.auth import Identity, Tokens, identify
+from media_pipeline.api.door import StreamDoor
 from media_pipeline.api.problems import Problem, install_problems
 from media_pipeline.api.routes.events import events_routes
+from media_pipeline.api.server_protocol import choose_protocol
 from media_pipeline.clock import SystemClock
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.realtime.connection import Connection
@@ -34,7 +36,7 @@ from media_pipeline.realtime.sse import Decoder, ServerSentEvent
 
 ANN = UserId("ann")
 JOB = JobId("job")
-REQUEST = b"GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: ann\r\n\r\n"
+REQUEST = b"GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ann\r\n\r\n"
 DONE: Sequence[Event] = (
     JobQueued(job_id=JOB),
     GenerationStarted(job_id=JOB),
@@ -50,6 +52,15 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self.hub.aclose()
         await super().shutdown(sockets)
+
+
+class Names(Tokens):
+    """Tokens that are the names themselves."""
+
+    expires_at: float | None = None
+
+    def verify(self, token: str) -> Identity | None:
+        return Identity(UserId(token), self.expires_at) if token else None
 
 
 class WatchedHub(Hub):
@@ -74,8 +85,8 @@ class Service:
     server: Server
     port: int
     stop: Callable[[], Awaitable[None]]
-    jobs: dict[tuple[UserId, JobId], Sequence[Event]] = field(default_factory=dict)
-    expires_at: float | None = None
+    tokens: Names
+    jobs: dict[tuple[UserId, JobId], Sequence[Event]]
 
     @property
     def address(self) -> str:
@@ -90,13 +101,37 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[Service]:
-    bus = MemoryBus(clock=SystemClock())
-    hub = WatchedHub(bus, **options)
-    app = FastAPI()
+async def serving(way: str, **options: Any) -> AsyncIterator[Service]:
+    """Serve on a free port; `portable` goes through the framework, `detached` through the door."""
+    bus, tokens, app = MemoryBus(clock=SystemClock()), Names("s" * 32), FastAPI()
+    hub = WatchedHub(bus, **{"retry_spread": 0, **options})
     install_problems(app)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5))
+    jobs: dict[tuple[UserId, JobId], Sequence[Event]] = {}
+
+    async def snapshot(user_id: UserId, job_id: JobId) -> Sequence[Event]:
+        try:
+            return jobs[user_id, job_id]
+        except KeyError:
+            raise UnknownJob("There is no such job.") from None
+
+    async def caller(request: Request) -> Identity:
+        identity = tokens.verify(request.headers["authorization"].removeprefix("Bearer").strip())
+        if identity is None:
+            raise Problem(401, "unauthorized", "Send a token.")
+        return identity
+
+    app.dependency_overrides[identify] = caller
+    app.include_router(events_routes(hub, snapshot=snapshot))
+    detached = way == "detached"
+    config = uvicorn.Config(
+        StreamDoor(app, hub, tokens, snapshot=snapshot) if detached else app,
+        http=choose_protocol() if detached else "httptools",
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
+    )
+    server = Server(config)
     server.hub = hub
     running = asyncio.create_task(server.serve(sockets=[listener]))
 
@@ -104,22 +139,7 @@ async def serving(**options: Any) -> AsyncIterator[Service]:
         server.should_exit = True
         await running
 
-    service = Service(bus, hub, Publisher(bus), server, listener.getsockname()[1], stop)
-
-    async def snapshot(user_id: UserId, job_id: JobId) -> Sequence[Event]:
-        try:
-            return service.jobs[user_id, job_id]
-        except KeyError:
-            raise UnknownJob("There is no such job.") from None
-
-    async def caller(request: Request) -> Identity:
-        user = request.headers["authorization"]
-        if not user:
-            raise Problem(401, "unauthorized", "Send a token.")
-        return Identity(UserId(user), service.expires_at)
-
-    app.dependency_overrides[identify] = caller
-    app.include_router(events_routes(hub, snapshot=snapshot))
+    service = Service(bus, hub, Publisher(bus), server, listener.getsockname()[1], stop, tokens, jobs)
     try:
         yield service
     finally:
@@ -127,9 +147,14 @@ async def serving(**options: Any) -> AsyncIterator[Service]:
         await bus.aclose()
 
 
+@pytest.fixture(params=["portable", "detached"])
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-async def service() -> AsyncIterator[Service]:
-    async with serving() as running:
+async def service(way: str) -> AsyncIterator[Service]:
+    async with serving(way) as running:
         yield running
 
 
@@ -164,7 +189,7 @@ async def reading(
     async with (
         httpx2.AsyncClient(base_url=service.address, timeout=5, trust_env=False) as client,
         client.stream(
-            "GET", f"/events{query}", headers={"Authorization": user, **(headers or {})}
+            "GET", f"/events{query}", headers={"Authorization": f"Bearer {user}".strip(), **(headers or {})}
         ) as response,
     ):
         yield Reader(response)
@@ -262,9 +287,9 @@ async def test_without_a_token_there_is_no_stream(service: Service) -> None:
     assert service.hub.streams == 0
 
 
-async def test_too_many_streams_are_told_when_to_come_back() -> None:
+async def test_too_many_streams_are_told_when_to_come_back(way: str) -> None:
     """Over the limit is a 429 problem with `Retry-After`; a stream that ends makes room."""
-    async with serving(max_streams_per_user=1) as service:
+    async with serving(way, max_streams_per_user=1) as service:
         async with reading(service) as reader:
             await reader.next()
             response = await answer(service)
@@ -288,27 +313,27 @@ async def test_a_reader_who_leaves_frees_the_stream_at_once(service: Service, *,
     await service.publisher.publish(ANN, DONE[0])
 
 
-async def test_pings_keep_a_silent_stream_alive() -> None:
+async def test_pings_keep_a_silent_stream_alive(way: str) -> None:
     """Comments come at the interval, and no events with them."""
-    async with serving(ping_seconds=0.05) as service:
+    async with serving(way, ping_seconds=0.05) as service:
         reader, writer = await raw_request(service)
         async with asyncio.timeout(5):
-            assert await reader.readuntil(b":\n\n\r\n") == b"3\r\n:\n\n\r\n"
+            assert await reader.readuntil(b":\n\r\n") == b"2\r\n:\n\r\n"
         writer.close()
 
 
-async def test_a_stream_ends_with_its_token() -> None:
+async def test_a_stream_ends_with_its_token(way: str) -> None:
     """At the token's expiry the stream ends with a clean last chunk."""
-    async with serving(ping_seconds=0.1) as service:
-        service.expires_at = time.time() + 0.2
+    async with serving(way, ping_seconds=0.1) as service:
+        service.tokens.expires_at = time.time() + 0.2
         async with reading(service) as reader:
             await reader.rest()
         await service.until_streams(0)
 
 
-async def test_a_reader_who_stands_still_is_dropped_and_harms_nobody() -> None:
+async def test_a_reader_who_stands_still_is_dropped_and_harms_nobody(way: str) -> None:
     """A stalled socket is closed after the stall time while its neighbour gets every event."""
-    async with serving(stall_seconds=0.2, max_backlog_bytes=1 << 30) as service:
+    async with serving(way, stall_seconds=0.2, max_backlog_bytes=1 << 30) as service:
         stalled = socket.create_connection(("127.0.0.1", service.port))
         stalled.sendall(REQUEST)
         great = GenerationProgress(job_id=JOB, progress=None, message="x" * 500_000)
@@ -321,9 +346,9 @@ async def test_a_reader_who_stands_still_is_dropped_and_harms_nobody() -> None:
         stalled.close()
 
 
-async def test_stopping_ends_every_stream_cleanly_and_soon() -> None:
+async def test_stopping_ends_every_stream_cleanly_and_soon(way: str) -> None:
     """A server that stops with open streams says each a clean last chunk and is gone within two seconds."""
-    async with serving() as service:
+    async with serving(way) as service:
         streams = [await raw_request(service) for _ in range(8)]
         begin = time.monotonic()
         await service.stop()
@@ -346,7 +371,7 @@ async def test_a_bus_that_is_out_ends_the_stream_cleanly(service: Service) -> No
     await service.bus.aclose()
     async with reading(service) as reader:
         assert reader.response.status_code == 200
-        assert await reader.rest() == b": ok\n\nretry: 2000\n\n"
+        assert await reader.rest() == b": ok\nretry: 2000\n"
     service.jobs[ANN, JOB] = DONE
     assert (await answer(service, "?jobId=job")).status_code == 503
     await service.until_streams(0)

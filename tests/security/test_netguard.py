@@ -25,7 +25,7 @@ from media_pipeline.media.fetch import (
     fetch,
 )
 from media_pipeline.media.netguard import GuardedTransport, NetRules, UrlRefused, parse_url, resolve
-from tests.servers.web import Site, Visit, site
+from tests.servers.sites import Site, Visit, site
 
 WEB = NetRules(plain_http=True, networks=(ip_network("127.0.0.2/32"),))
 """127.0.0.2 plays the public web; every other address of this machine is private."""

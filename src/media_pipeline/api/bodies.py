@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -258,6 +259,9 @@ class AttemptView(Answer):
     started_at: str
     ended_at: str | None = None
     error: str | None = None
+    cancel: str | None = Field(
+        None, description="what the provider answered to a cancel: cancelled, requested, too_late, …"
+    )
 
 
 class JobError(Answer):
@@ -293,6 +297,13 @@ class JobList(Answer):
     next_cursor: str | None = None
 
 
+class ModelPrice(Answer):
+    """What the provider publishes: US dollars for one `per`."""
+
+    usd: float
+    per: str
+
+
 class ModelView(Answer):
     """One model that can be asked for now."""
 
@@ -309,11 +320,17 @@ class ModelView(Answer):
     default_seconds: float | None = None
     fps: list[int]
     roles: list[str]
+    needs: list[str]
+    images_max: int
+    sizes: dict[str, list[int]]
+    durations: list[float]
     seed: bool
     negative_prompt: bool
     previews: bool
     progress: str
     cancel: str
+    price: ModelPrice | None = None
+    sunset: date | None = None
 
 
 class ProviderList(Answer):

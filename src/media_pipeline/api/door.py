@@ -1,8 +1,8 @@
 """The short way in for event streams: past the framework, whose layers a stream would keep for life.
 
-A plain `GET /events` with a valid token is opened here, on the server's own `send`. Everything else, and each
-stream that has to be refused, goes through the application, which gives the same answer as ever:
-this door changes what a stream costs, not what it is.
+A plain `GET /events` with a valid token is opened here: on the connection itself where the server gives it
+away, else on the server's own `send`. Everything else, and each stream that has to be refused, goes through
+the application, which gives the same answer as ever: this door changes what a stream costs, not what it is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from media_pipeline.api.auth import Identity, Tokens
+from media_pipeline.api.detached import EXTENSION, Detachable
 from media_pipeline.api.routes.events import EventStream
+from media_pipeline.api.stream_token import TokenPlace, move_token
 from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.hub import Hub, Snapshot, TooManyStreams
 
@@ -24,16 +26,32 @@ _BEARER: Final = b"bearer "
 class StreamDoor:
     """An ASGI application before `app`."""
 
-    def __init__(self, app: ASGIApp, hub: Hub, tokens: Tokens, *, snapshot: Snapshot) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hub: Hub,
+        tokens: Tokens,
+        *,
+        snapshot: Snapshot,
+        place: TokenPlace = "header",
+    ) -> None:
         self._app = app
         self._hub = hub
         self._tokens = tokens
         self._snapshot = snapshot
+        self._place: TokenPlace = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _asks_for_stream(scope):
+            await self._app(scope, receive, send)
+            return
+        scope = move_token(scope, self._place)
         if (stream := self._recognise(scope)) is not None:
             try:
-                await stream(scope, receive, send)
+                if (server := _detachable(scope)) is not None:
+                    await stream.detach(server)
+                else:
+                    await stream(scope, receive, send)
             except (TooManyStreams, BusError):
                 pass  # refused before a byte was sent: the application says so
             else:
@@ -41,8 +59,6 @@ class StreamDoor:
         await self._app(scope, receive, send)
 
     def _recognise(self, scope: Scope) -> EventStream | None:
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "GET":
-            return None
         headers: dict[bytes, bytes] = dict(scope["headers"])
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         # Another origin needs the headers of CORS, one job a look into the queue.
@@ -58,3 +74,12 @@ class StreamDoor:
         if authorization[: len(_BEARER)].lower() != _BEARER:
             return None
         return self._tokens.verify(authorization[len(_BEARER) :].decode("latin-1"))
+
+
+def _asks_for_stream(scope: Scope) -> bool:
+    return (scope["type"], scope.get("path"), scope.get("method")) == ("http", PATH, "GET")
+
+
+def _detachable(scope: Scope) -> Detachable | None:
+    server: Detachable | None = scope.get("extensions", {}).get(EXTENSION)
+    return server if server is not None and server.may_detach() else None

@@ -99,6 +99,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "upload_not_found": 404,
     "upload_refused": 422,
     "url_refused": 422,
+    "webhook_refused": 401,
 }
 """The status of every error code that a room may raise through a route."""
 

@@ -42,12 +42,22 @@ class ChildLost(Exception):
 class ChildPool(Generic[Order, Message]):
     """At most `size` processes that run `module`; an order that finds all busy waits for one.
 
-    `messages` is what they say: a tagged struct or a union of them. With `limits` they are confined.
+    `messages` is what they say: a tagged struct or a union of them. With `limits` they are confined;
+    `inherits` names variables that their libraries read.
     """
 
-    def __init__(self, module: str, messages: Any, *, size: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        messages: Any,
+        *,
+        size: int,
+        limits: Limits | None = None,
+        inherits: frozenset[str] = frozenset(),
+    ) -> None:
         self._command = [sys.executable, "-P", "-m", module, *([] if limits is None else [limits.write()])]
         self._decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(messages)
+        self._inherited = _INHERITED | inherits
         self._free = asyncio.Semaphore(size)
         self._idle: list[Process] = []
         self._busy: set[Process] = set()
@@ -115,7 +125,7 @@ class ChildPool(Generic[Order, Message]):
 
     async def _start(self) -> Process:
         # OpenBLAS is not used; without this every child would keep threads for it.
-        environment = {name: value for name, value in os.environ.items() if name in _INHERITED}
+        environment = {name: value for name, value in os.environ.items() if name in self._inherited}
         environment["OPENBLAS_NUM_THREADS"] = "1"
         return await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, env=environment)
 

@@ -50,6 +50,18 @@ class AttemptLog:
                 self._change(ended_at=self._clock.now(), **_described(event.error))
         await self._run.record(self._attempts)
 
+    def taken(self) -> ResumePoint | None:
+        """Return the job that is at a provider now, as far as it was noted; without a handle, perhaps."""
+        last = self._attempts[-1] if self._attempts else None
+        if last is None or last.ended_at is not None or not last.submitting:
+            return None
+        return ResumePoint(provider=last.provider, model=last.model, handle=last.handle)
+
+    async def note_cancel(self, outcome: str) -> None:
+        """Keep what the provider answered when its job was to be stopped."""
+        self._change(ended_at=self._clock.now(), cancel=outcome)
+        await self._run.record(self._attempts)
+
     def _begun(self, event: AttemptStarted) -> Attempt:
         """Begin a record; one that goes on with a submitted job keeps its handle."""
         resumed = self.resume_point()

@@ -5,6 +5,7 @@
 | nothing went out          | all of `TRY_AGAIN` and `TRY_NEXT`     | the rest                        |
 | `Submitting`              | a refusal: rate, overload, provider   | network, time-out: fate unknown |
 |                           | error; auth, quota, gone, unsupported | and the rest                    |
+|                           | never sent: no connection came about  |                                 |
 | `Submitted`               | the provider says that it failed      | the rest; out of sight: resumed |
 | `Submitting` and a result | never                                 | all; out of sight: resumed      |
 """
@@ -119,4 +120,4 @@ def unknown_submit(provider: str) -> ProviderError:
 
 
 def _is_answer(raised: Exception) -> bool:
-    return isinstance(raised, ProviderError) and raised.reason not in _AMBIGUOUS
+    return isinstance(raised, ProviderError) and (raised.reason not in _AMBIGUOUS or not raised.sent)

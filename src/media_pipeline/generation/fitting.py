@@ -15,6 +15,8 @@ def resolve_size(request: GenerationRequest, model: ModelInfo) -> tuple[int, int
     the model's default shape; a ratio alone keeps the model's default area. Raises
     `ProviderError(INVALID_REQUEST)` with a sentence that names what is allowed.
     """
+    if model.sizes:
+        return _listed(request, model)
     ratio = _ratio(request, model)
     match request.width, request.height:
         case int(width), int(height):
@@ -27,6 +29,12 @@ def resolve_size(request: GenerationRequest, model: ModelInfo) -> tuple[int, int
             size = _shaped(ratio, model) if request.aspect_ratio else model.default_size
     if any(not _fits(side, model) for side in size):
         raise _invalid(f"{model.id} makes sides of {_sides(model)}, not {size[0]}x{size[1]}.", request)
+    if model.max_pixels and size[0] * size[1] > model.max_pixels:
+        raise _invalid(
+            f"{model.id} makes at most {model.max_pixels} pixels, not {size[0]}x{size[1]}.", request
+        )
+    if model.max_ratio and max(size) > model.max_ratio * min(size):
+        raise _invalid(f"{model.id} makes no side more than {model.max_ratio:g} times the other.", request)
     return size
 
 
@@ -43,16 +51,42 @@ def check(request: GenerationRequest, model: ModelInfo) -> None:
 def _misfits(request: GenerationRequest, model: ModelInfo) -> Iterator[tuple[ErrorCode, str]]:
     if not 1 <= request.n <= model.n_max:
         yield ErrorCode.INVALID_REQUEST, f"{model.id} makes 1 to {model.n_max} results at a time."
-    if request.seconds is not None and not 0 < request.seconds <= (model.seconds_max or 0):
+    if request.seconds is not None and not _lasts(request.seconds, model):
         yield ErrorCode.INVALID_REQUEST, _seconds(model)
     if request.fps is not None and request.fps not in model.fps:
         yield ErrorCode.INVALID_REQUEST, _fps(model)
     if roles := {image.role for image in request.images} - model.roles:
         yield ErrorCode.UNSUPPORTED, f"{model.id} takes {_roles(model)}, not {', '.join(sorted(roles))}."
+    if missing := model.needs - {image.role for image in request.images}:
+        yield ErrorCode.UNSUPPORTED, f"{model.id} needs an image as {' and as '.join(sorted(missing))}."
+    if len(request.images) > model.images_max:
+        yield ErrorCode.INVALID_REQUEST, f"{model.id} takes at most {model.images_max} images."
     if request.negative_prompt and not model.negative_prompt:
         yield ErrorCode.UNSUPPORTED, f"{model.id} takes no negativePrompt."
     if request.seed is not None and not model.seed:
         yield ErrorCode.UNSUPPORTED, f"{model.id} takes no seed."
+
+
+def _listed(request: GenerationRequest, model: ModelInfo) -> tuple[int, int]:
+    """Return the one size of the model's list that the request names; its default where none is named."""
+    if request.aspect_ratio is None and request.width is None and request.height is None:
+        known = model.default_size in model.sizes.values()
+        return model.default_size if known else next(iter(model.sizes.values()))
+    for ratio, (width, height) in model.sizes.items():
+        if (
+            request.aspect_ratio in (None, ratio)
+            and request.width in (None, width)
+            and request.height in (None, height)
+        ):
+            return width, height
+    allowed = ", ".join(f"{width}x{height} ({ratio})" for ratio, (width, height) in model.sizes.items())
+    raise _invalid(f"{model.id} makes {allowed}.", request)
+
+
+def _lasts(seconds: float, model: ModelInfo) -> bool:
+    if model.durations:
+        return seconds in model.durations
+    return 0 < seconds <= (model.seconds_max or 0)
 
 
 def _ratio(request: GenerationRequest, model: ModelInfo) -> float:
@@ -93,6 +127,8 @@ def _sides(model: ModelInfo) -> str:
 
 
 def _seconds(model: ModelInfo) -> str:
+    if model.durations:
+        return f"seconds of {model.id} must be {', '.join(f'{each:g}' for each in model.durations)}."
     if not model.seconds_max:
         return f"{model.id} takes no seconds."
     return f"seconds of {model.id} is more than 0 and at most {model.seconds_max:g}."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 import structlog
@@ -12,6 +13,7 @@ from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.generation.attempts import AttemptLog
+from media_pipeline.generation.credentials import CredentialSigner
 from media_pipeline.generation.manager import AttemptEnded, AttemptStarted, MediaGenerationManager
 from media_pipeline.generation.persist import Keeper
 from media_pipeline.generation.progress import ProgressReporter, Publisher
@@ -27,12 +29,15 @@ from media_pipeline.generation.provider import (
 from media_pipeline.generation.results import Results
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.jsonvalue import JsonObject
-from media_pipeline.queue.job import Failure
+from media_pipeline.media.workshop.workshop import Workshop
+from media_pipeline.queue.job import Failure, Job
 from media_pipeline.queue.queue import JobFailed, Outcome
 from media_pipeline.queue.worker import Run
 from media_pipeline.realtime.events import GenerationPreview
 from media_pipeline.storage.paths import preview_path
 from media_pipeline.storage.store import Store
+
+TOO_LONG: Final = "The job took longer than it may; what its provider still does is of no use to it."
 
 
 class Logger(Protocol):
@@ -44,7 +49,11 @@ class Logger(Protocol):
 
 
 class GenerationHandler:
-    """Run generation jobs of one kind. Without a store, results pass through unpersisted."""
+    """Run generation jobs of one kind. Without a store, results pass through unpersisted.
+
+    A job that has not ended `deadline` seconds after its first start is stopped, at its provider too.
+    `signer` gives results content credentials of ours.
+    """
 
     kind: ClassVar[MediaKind]
 
@@ -55,20 +64,37 @@ class GenerationHandler:
         publisher: Publisher,
         logger: Logger | None = None,
         *,
+        workshop: Workshop | None = None,
         clock: Clock | None = None,
+        deadline: float | None = None,
+        signer: CredentialSigner | None = None,
     ) -> None:
         self._manager = manager
+        self._workshop = workshop or Workshop()
         self._store = store
         self._publisher = publisher
         self._log = logger or structlog.get_logger(__name__)
         self._clock = clock or SystemClock()
+        self._deadline = deadline
+        self._signer = signer
 
     async def __call__(self, run: Run) -> Outcome:
         """Do one run of a job; `JobFailed` says why there is no result."""
         job = run.job
         request = read_request(job.payload, job_id=job.id, user_id=job.user_id, kind=self.kind)
+        attempts, limit = AttemptLog(run, clock=self._clock), asyncio.timeout(self._left(job))
         try:
-            return await self._generate(run, request)
+            async with limit:
+                return await self._generate(request, attempts)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            await self._withdraw(attempts)
+            raise JobFailed(Failure(code="deadline", message=TOO_LONG)) from error
+        except asyncio.CancelledError:
+            if (await run.queue.get(job.id)).cancel_requested:  # a worker that stops leaves it for the next
+                await self._withdraw(attempts)
+            raise
         except ProviderError as error:
             self._log.warning("generation.failed", job_id=run.job.id, reason=error.reason)
             failure = Failure(
@@ -76,9 +102,20 @@ class GenerationHandler:
             )
             raise JobFailed(failure, retry_after=error.retry_after) from error
 
-    async def _generate(self, run: Run, request: GenerationRequest) -> Outcome:
-        attempts = AttemptLog(run, clock=self._clock)
-        keeper = await Keeper.open(self._store, request, clock=self._clock) if self._store else None
+    def _left(self, job: Job) -> float | None:
+        """Return how many seconds the job has left, from its first start on."""
+        if self._deadline is None or job.started_at is None:
+            return self._deadline
+        return job.started_at + self._deadline - self._clock.now()
+
+    async def _withdraw(self, attempts: AttemptLog) -> None:
+        """Stop what a provider may be working on, and keep what it answered."""
+        taken = attempts.taken()
+        if taken is not None:
+            await attempts.note_cancel(await self._manager.cancel(taken) or "unknown")
+
+    async def _generate(self, request: GenerationRequest, attempts: AttemptLog) -> Outcome:
+        keeper = await self._open_keeper(request)
         results = Results(request, keeper)
         reporter = ProgressReporter(self._publisher, request, clock=self._clock)
         events = self._manager.run(request, resume=attempts.resume_point(), first_number=attempts.next_number)
@@ -95,6 +132,11 @@ class GenerationHandler:
                 await results.note(event)
                 reporter.note(event)
         return results.outcome()
+
+    async def _open_keeper(self, request: GenerationRequest) -> Keeper | None:
+        if self._store is None:
+            return None
+        return await Keeper.open(self._store, request, self._workshop, clock=self._clock)
 
     async def _show(self, request: GenerationRequest, preview: Preview) -> None:
         """Put a partial picture where its owner can see it; a new one has a new address."""

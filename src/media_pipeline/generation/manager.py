@@ -1,4 +1,4 @@
-"""Which provider makes a request, and what happens when it fails: again, the next one, or the end.
+"""Which provider makes a request, and what happens when it fails: the next one, again, or the end.
 
 Guarantees: `generate` is never called again once a call that may cost money went out, unless the provider
 definitely refused or failed the work; a job that a provider took is followed by its handle. Does not
@@ -10,26 +10,34 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Final
+
+import structlog
 
 from media_pipeline.clock import Clock
 from media_pipeline.generation import fitting
 from media_pipeline.generation.commitment import Commitment, Verdict, unknown_submit
+from media_pipeline.generation.downloads import Downloads, read_data_url
 from media_pipeline.generation.fitting import resolve_size
+from media_pipeline.generation.fleet import Fleet, NoFleet
 from media_pipeline.generation.offers import Offer, named
 from media_pipeline.generation.provider import (
+    CancelOutcome,
     ErrorCode,
     GenerationRequest,
     Handle,
     MediaProvider,
+    ModelInfo,
+    Output,
     ProviderError,
     ProviderEvent,
 )
+from media_pipeline.generation.tries import AttemptEnded, AttemptStarted, ManagerEvent, ResumePoint
 
+_log = structlog.get_logger(__name__)
 __all__ = [
     "AttemptEnded",
     "AttemptStarted",
@@ -46,47 +54,19 @@ BACK_OFF_MAX: Final = 30.0
 PATIENCE: Final = 120.0
 """A provider that asks for a longer wait than this many seconds is left for the next one."""
 
+CANCEL_SECONDS: Final = 8.0
+GONE_SECONDS: Final = 3600.0
+"""For so long a model that its provider calls gone is not asked for again, by this process."""
 HEALS: Final = 8
 """How often a taken job that got out of sight is looked for in one attempt."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
-    """Attempt `number` is about to be made; nothing has been asked of the provider yet."""
-
-    number: int
-    provider: str
-    model: str
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
-    """Attempt `number` is over: well, or with `error`.
-
-    It does not come when a taken job stays out of sight: that attempt is open until it is resumed.
-    """
-
-    number: int
-    error: ProviderError | None = None
-
-
-ManagerEvent = ProviderEvent | AttemptStarted | AttemptEnded
-
-
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """What an earlier run left behind; without a `handle` only the intent to submit is known."""
-
-    provider: str
-    model: str
-    handle: Handle | None
 
 
 class MediaGenerationManager:
     """Route requests over `providers`, in `order` (names; those it leaves out come last).
 
-    `attempts` bounds the calls on one provider in one run; `max_parallel` bounds the attempts that run at
-    once on a provider, by its name, in this process; `chance` gives the jitter, 0..1.
+    `attempts` bounds the calls on one provider in one run; `fleet` says what all workers together may ask
+    of a provider; `downloads` fetches results that are elsewhere, which
+    pass as they are without it; `chance` gives the jitter, 0..1.
     """
 
     def __init__(
@@ -96,13 +76,15 @@ class MediaGenerationManager:
         clock: Clock,
         order: Sequence[str] | None = None,
         attempts: int = 3,
-        max_parallel: Mapping[str, int] | None = None,
+        fleet: Fleet | None = None,
+        downloads: Downloads | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         places = {name: place for place, name in enumerate(order or ())}
         self._providers = sorted(providers, key=lambda provider: places.get(provider.name, len(places)))
         self._clock, self._attempts, self._chance = clock, attempts, chance
-        self._gates = {name: asyncio.Semaphore(limit) for name, limit in (max_parallel or {}).items()}
+        self._downloads, self._fleet = downloads, fleet or NoFleet()
+        self._gone: dict[tuple[str, str], float] = {}
 
     async def models(self) -> list[Offer]:
         """Return everything that can be asked for now, in the order it would be tried."""
@@ -111,7 +93,7 @@ class MediaGenerationManager:
             Offer(provider, model)
             for provider in self._providers
             for model in await provider.models()
-            if model.sunset is None or today < model.sunset
+            if (model.sunset is None or today < model.sunset) and not self._is_gone(provider, model)
         ]
 
     async def choose(self, request: GenerationRequest) -> list[Offer]:
@@ -146,34 +128,56 @@ class MediaGenerationManager:
         commitment = Commitment(resume.handle if resume else None)
         number, turn = first_number, 1
         while True:
-            async with (
-                self._gate(offers[0].provider),
-                aclosing(self._attempt(number, offers[0], request, commitment)) as events,
-            ):
+            patience = PATIENCE if len(offers) == 1 else 0.0
+            attempt = self._attempt(number, offers[0], request, commitment, patience=patience)
+            async with aclosing(attempt) as events:
                 async for event in events:
                     yield event
             error = commitment.error
             if error is None:
                 return
-            if commitment.verdict is Verdict.AGAIN and turn < self._attempts and _soon(error):
+            others = await self._others(request, offers, error)
+            if commitment.verdict in {Verdict.AGAIN, Verdict.NEXT} and others:
+                offers, turn = others, 1
+            elif commitment.verdict is Verdict.AGAIN and turn < self._attempts and _soon(error):
                 await self._clock.sleep(self._pause(turn, error))
                 turn += 1
-            elif commitment.verdict in {Verdict.AGAIN, Verdict.NEXT} and len(offers) > 1:
-                offers, turn = offers[1:], 1
             else:
                 raise error
             number, commitment = number + 1, Commitment()
 
-    async def _attempt(
-        self, number: int, offer: Offer, request: GenerationRequest, commitment: Commitment
-    ) -> AsyncGenerator[ManagerEvent, None]:
-        yield AttemptStarted(number, offer.provider.name, offer.model.id)
+    async def cancel(self, taken: ResumePoint) -> CancelOutcome | None:
+        """Ask a provider to stop a job it has taken; None where nobody knows what came of it."""
+        provider = self._named(taken.provider)
+        if provider is None or taken.handle is None:
+            return None
         try:
-            async with aclosing(self._followed(offer, request, commitment)) as events:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                return await provider.cancel(taken.handle)
+        except (ProviderError, TimeoutError) as error:
+            _log.warning("provider.not_cancelled", provider=taken.provider, error=str(error))
+            return None
+
+    async def _attempt(
+        self,
+        number: int,
+        offer: Offer,
+        request: GenerationRequest,
+        commitment: Commitment,
+        *,
+        patience: float,
+    ) -> AsyncGenerator[ManagerEvent, None]:
+        name = offer.provider.name
+        yield AttemptStarted(number, name, offer.model.id)
+        try:
+            if commitment.handle is None:
+                await self._fleet.admit(name, patience=patience)
+            async with self._fleet.slot(name), aclosing(self._followed(offer, request, commitment)) as events:
                 async for event in events:
                     yield event
         except ProviderError as error:
             commitment.fail(error)
+        await self._fleet.learn(name, commitment.error)
         if not commitment.pending:
             yield AttemptEnded(number, commitment.error)
 
@@ -183,7 +187,7 @@ class MediaGenerationManager:
         """Generate or resume; a taken job that gets out of sight is looked for again by its handle."""
         for turn in itertools.count(1):
             try:
-                async with aclosing(_source(offer, request, commitment.handle)) as events:
+                async with aclosing(self._fetched(offer, request, commitment.handle)) as events:
                     async for event in events:
                         commitment.note(event)
                         yield event
@@ -198,6 +202,22 @@ class MediaGenerationManager:
             else:
                 return
 
+    async def _fetched(
+        self, offer: Offer, request: GenerationRequest, handle: Handle | None
+    ) -> AsyncGenerator[ProviderEvent, None]:
+        """Pass on what the provider says; a result that is elsewhere comes with its bytes."""
+        async with aclosing(_source(offer, request, handle)) as events:
+            async for event in events:
+                if self._downloads is None or not isinstance(event, Output) or event.url is None:
+                    yield event
+                elif event.url.startswith("data:"):
+                    yield read_data_url(event)
+                else:
+                    fetching = self._downloads.fetch(event, kind=request.kind, provider=offer.provider.name)
+                    async with aclosing(fetching) as parts:
+                        async for part in parts:
+                            yield part
+
     async def _offers(self, request: GenerationRequest, resume: ResumePoint | None) -> list[Offer]:
         if resume is None:
             return await self.choose(request)
@@ -208,16 +228,35 @@ class MediaGenerationManager:
             return [found, *(o for o in await self.choose(request) if o.provider is not found.provider)]
         return [found]
 
+    async def _others(
+        self, request: GenerationRequest, offers: Sequence[Offer], error: ProviderError
+    ) -> list[Offer]:
+        """Return who is left; for a model that is gone, the same provider's next one comes first."""
+        left = list(offers[1:])
+        if error.reason is not ErrorCode.GONE:
+            return left
+        failed = offers[0]
+        self._gone[failed.provider.name, failed.model.id] = self._clock.monotonic() + GONE_SECONDS
+        _log.error(
+            "provider.model_gone", provider=failed.provider.name, model=failed.model.id, said=str(error)
+        )
+        with suppress(ProviderError):
+            left = [o for o in await self.choose(request) if o.provider is failed.provider] + left
+        return left
+
     async def _find(self, resume: ResumePoint) -> Offer:
-        for provider in self._providers:
-            for model in await provider.models() if provider.name == resume.provider else ():
-                if model.id == resume.model:
-                    return Offer(provider, model)
+        provider = self._named(resume.provider)
+        for model in await provider.models() if provider else ():
+            if model.id == resume.model and provider:
+                return Offer(provider, model)
         sentence = f"The job is at {resume.provider} ({resume.model}), which is not configured any more."
         raise ProviderError(ErrorCode.UNSUPPORTED, sentence, provider=resume.provider)
 
-    def _gate(self, provider: MediaProvider) -> AbstractAsyncContextManager[None]:
-        return self._gates.get(provider.name) or nullcontext()
+    def _named(self, name: str) -> MediaProvider | None:
+        return next((each for each in self._providers if each.name == name), None)
+
+    def _is_gone(self, provider: MediaProvider, model: ModelInfo) -> bool:
+        return self._gone.get((provider.name, model.id), 0.0) > self._clock.monotonic()
 
     def _pause(self, turn: int, error: ProviderError) -> float:
         """Exponential back-off with full jitter, on top of what the provider asked for."""

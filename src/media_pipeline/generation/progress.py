@@ -10,7 +10,7 @@ from typing import Self
 
 from media_pipeline.clock import Clock
 from media_pipeline.generation.manager import AttemptStarted, ManagerEvent
-from media_pipeline.generation.provider import Advanced, GenerationRequest, Output, Queued, Running
+from media_pipeline.generation.provider import Advanced, Fetched, GenerationRequest, Output, Queued, Running
 from media_pipeline.media.pace import CEILING, Paced, Publisher
 from media_pipeline.realtime.events import GenerationProgress
 
@@ -46,6 +46,8 @@ class ProgressReporter:
                 self._put("provider is working")
             case Advanced():
                 self._advance(event)
+            case Fetched(done, total, index):
+                self._put(self._of_many(_received(done, total), index))
             case Output():
                 self._raise_to(event.index, 1.0)
                 self._put(self._of_many("stored", event.index))
@@ -68,3 +70,8 @@ class ProgressReporter:
 
     def _put(self, message: str) -> None:
         self._paced.put(GenerationProgress(job_id=self._job_id, progress=self._reached, message=message))
+
+
+def _received(done: int, total: int | None) -> str:
+    whole = "" if total is None else f" of {total / 1e6:.1f}"
+    return f"received {done / 1e6:.1f}{whole} MB"

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
@@ -66,8 +66,21 @@ class ProgressKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A published price: so many US dollars for one `per`."""
+
+    usd: float
+    per: Literal["image", "video", "second", "megapixel", "million_tokens"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """What one model can do; `GET /providers` shows it and requests are checked against it."""
+    """What one model can do; `GET /providers` shows it and requests are checked against it.
+
+    `needs` are roles without which it cannot work. `sizes`, by aspect ratio, are all it makes where they
+    are given, as are `durations` in seconds. `price` is what the provider publishes; `wire` is for the
+    adapter alone.
+    """
 
     id: str
     kind: MediaKind
@@ -77,17 +90,25 @@ class ModelInfo:
     seed: bool = False
     negative_prompt: bool = False
     roles: frozenset[Role] = frozenset()
+    needs: frozenset[Role] = frozenset()
+    images_max: int = 8
     aspect_ratios: tuple[str, ...] = ()
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     min_side: int = 64
     max_side: int = 4096
+    max_pixels: int | None = None
+    max_ratio: float | None = None
     multiple_of: int = 1
     default_size: tuple[int, int] = (1024, 1024)
     seconds_max: float | None = None
+    durations: tuple[float, ...] = ()
     default_seconds: float | None = None
     fps: tuple[int, ...] = ()
     cancel: Literal["hard", "best_effort", "none"] = "none"
     previews: bool = False
     sunset: date | None = None
+    price: Price | None = None
+    wire: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +154,15 @@ class Preview:
     content_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """`done` bytes of the finished output `index` are here, of `total` where that is known."""
+
+    done: int
+    total: int | None
+    index: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One finished result: `data` or a `url` that soon expires, exactly one of them."""
@@ -158,7 +188,7 @@ class Usage:
     cost_usd: float | None = None
 
 
-ProviderEvent = Submitting | Submitted | Queued | Running | Advanced | Preview | Output | Usage
+ProviderEvent = Submitting | Submitted | Queued | Running | Advanced | Preview | Fetched | Output | Usage
 
 
 class ErrorCode(StrEnum):
@@ -178,6 +208,7 @@ class ErrorCode(StrEnum):
     PROVIDER = "provider_error"
     BAD_OUTPUT = "bad_output"
     EXPIRED = "result_expired"
+    CANCELLED = "cancelled_at_provider"
     SUBMITTED_UNKNOWN = "submitted_unknown"
 
 
@@ -198,8 +229,9 @@ TRY_NEXT = TRY_AGAIN | {ErrorCode.AUTH, ErrorCode.QUOTA, ErrorCode.GONE, ErrorCo
 class ProviderError(MediaPipelineError):
     """A provider did not make what was asked for.
 
-    `reason` decides what happens next; `retry_after` is in seconds where the provider named it. The
-    manager sets `final` when the work may have been paid, so that nobody repeats it without being asked.
+    `reason` decides what happens next; `retry_after` is in seconds where the provider named it; `sent` is
+    False where the request surely never reached the provider. The manager sets `final` when the work may
+    have been paid, so that nobody repeats it without being asked.
     """
 
     code: ClassVar[str] = "provider_error"
@@ -211,12 +243,14 @@ class ProviderError(MediaPipelineError):
         *,
         provider: str,
         retry_after: float | None = None,
+        sent: bool = True,
     ) -> None:
         # a provider's text may hold what UTF-8 cannot; the job's record must take it
         super().__init__(message.encode(errors="replace").decode())
         self.reason = reason
         self.provider = provider
         self.retry_after = retry_after
+        self.sent = sent
         self.final = False
 
 
@@ -247,7 +281,11 @@ class MediaProvider(Protocol):
         ...
 
     async def cancel(self, handle: Handle) -> CancelOutcome:
-        """Ask the provider to stop a submitted job."""
+        """Ask the provider to stop a submitted job; return what it answered."""
+        ...
+
+    async def check(self) -> str:
+        """Ask something that costs nothing, with the key; return what was seen or raise `ProviderError`."""
         ...
 
     async def aclose(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from media_pipeline.generation.manager import AttemptStarted, ManagerEvent
-from media_pipeline.generation.persist import Keeper
+from media_pipeline.generation.persist import Keeper, Kept
 from media_pipeline.generation.provider import (
     ErrorCode,
     GenerationRequest,
@@ -14,7 +14,6 @@ from media_pipeline.generation.provider import (
     Usage,
 )
 from media_pipeline.jsonvalue import Json
-from media_pipeline.media.item import Item
 from media_pipeline.media.library import keep_item
 from media_pipeline.media.present import describe
 from media_pipeline.queue.queue import Outcome
@@ -27,10 +26,11 @@ class Results:
         self._request = request
         self._keeper = keeper
         self._provider = self._model = ""
-        self._items: dict[int, Item] = {}
+        self._items: dict[int, Kept] = {}
         self._passed: dict[int, dict[str, Json]] = {}
         self._seed: int | None = None
         self._cost: float | None = None
+        self._usage: dict[str, Json] = {}
 
     async def note(self, event: ManagerEvent) -> None:
         """Take what an attempt brings; a new attempt starts from nothing."""
@@ -40,7 +40,7 @@ class Results:
             case Output():
                 await self._take(event)
             case Usage():
-                self._cost = event.cost_usd
+                self._cost, self._usage = event.cost_usd, dict(event.figures)
             case _:
                 pass
 
@@ -48,19 +48,22 @@ class Results:
         """Return the job's result, and the library rows that land with it."""
         items = [self._items[index] for index in sorted(self._items)]
         result: dict[str, Json] = {
-            "items": [describe(item) for item in items] or [*self._passed.values()],
+            "items": [describe(kept.item, original=kept.original) for kept in items]
+            or [*self._passed.values()],
             "provider": self._provider,
             "model": self._model,
             "seed": self._seed,
         }
         if self._cost is not None:
             result["cost"] = self._cost
-        return Outcome(result, [effect for item in items for effect in keep_item(item)])
+        if self._usage:
+            result["usage"] = self._usage
+        return Outcome(result, [effect for kept in items for effect in keep_item(kept.item)])
 
     def _begin(self, provider: str, model: str) -> None:
         self._provider, self._model = provider, model
         self._items, self._passed = {}, {}
-        self._seed = self._cost = None
+        self._seed, self._cost, self._usage = None, None, {}
 
     async def _take(self, output: Output) -> None:
         if not 0 <= output.index < self._request.n:
@@ -71,8 +74,9 @@ class Results:
         if self._keeper is None:
             self._passed[output.index] = self._pass_through(output)
         else:
-            item = await self._keeper.keep(output, provider=self._provider, model=self._model)
-            self._items[output.index] = item
+            self._items[output.index] = await self._keeper.keep(
+                output, provider=self._provider, model=self._model
+            )
 
     def _pass_through(self, output: Output) -> dict[str, Json]:
         """Describe an output that nobody keeps, under the provider's own URL or its bytes inline."""

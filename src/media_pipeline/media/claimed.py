@@ -44,6 +44,11 @@ class ClaimedObjects:
         self._seen[path] = await see_version(self._store, path)
         return self._seen[path]
 
+    async def write_beside(self, path: str, data: bytes, content_type: str) -> None:
+        """Write an object whose path the run did not know when it began."""
+        self._seen.setdefault(path, await see_version(self._store, path))
+        await self.write(path, data, content_type)
+
 
 async def see_version(store: Store, path: str) -> Version:
     """Return the version of what stands at `path`, `ABSENT` where nothing does."""

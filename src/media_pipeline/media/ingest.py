@@ -17,6 +17,7 @@ from typing import ClassVar, Final
 from media_pipeline.clock import Clock
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.media.claimed import ClaimedObjects
+from media_pipeline.media.finish import Looks, write_rungs
 from media_pipeline.media.intake import check_decoded
 from media_pipeline.media.item import Item, Rung, Source, shown_rung, write_thumbhash
 from media_pipeline.media.library import keep_item
@@ -152,13 +153,10 @@ class Ingest:
         )
 
     async def _write_thumbnails(self, desk: Desk, examined: Examined) -> tuple[Rung, ...]:
-        rungs = []
-        for index, small in enumerate(examined.thumbnails):
-            path = _thumbnail_path(desk.job, index)
-            data = await blocking((desk.folder / small.name).read_bytes)
-            await desk.objects.write(path, data, "image/webp")
-            rungs.append(Rung(path, small.width, small.height))
-        return tuple(rungs)
+        files = [desk.folder / small.name for small in examined.thumbnails]
+        looks = Looks(examined, [await blocking(file.read_bytes) for file in files])
+        paths = [_thumbnail_path(desk.job, rung) for rung in range(len(LADDER))]
+        return await write_rungs(desk.objects, looks, paths)
 
 
 async def read_head(file: Path) -> tuple[bytes, int]:

@@ -30,7 +30,7 @@ from media_pipeline.media.item import (
     fold_words,
     searchable_words,
 )
-from media_pipeline.storage.paths import user_root
+from media_pipeline.storage.paths import original_prefix, user_root
 from media_pipeline.storage.store import Store, StoreError
 
 Sort = Literal["newest", "oldest", "largest"]
@@ -214,8 +214,16 @@ class Library:
         await self._store.delete(item.path)
         for path in derived_paths(item):
             await self._store.delete(path)
+        if item.source == "generated":
+            await self._erase_original(item)
         forgotten = Effect(_SQL["forget"], {"path": item.path})
         await self._db.apply([_found_by("forget_words", item), forgotten])
+
+    async def _erase_original(self, item: Item) -> None:
+        """Delete the provider's untouched bytes; their path follows from the item's, but for its type."""
+        index = item.path.rpartition("_")[2].partition(".")[0]
+        for left in await self._store.list(original_prefix(item.user_id, item.job_id, int(index))):
+            await self._store.delete(left.path)
 
 
 def keep_item(item: Item) -> list[Effect]:

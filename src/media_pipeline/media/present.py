@@ -14,6 +14,7 @@ from media_pipeline.storage.store import Store
 
 _THUMBNAIL = "thumbnailPath"
 _LADDER = "thumbnails"
+_ORIGINAL = "originalPath"
 
 
 def iso(seconds: float) -> str:
@@ -21,8 +22,11 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def describe(item: Item) -> dict[str, Json]:
-    """Write an item as a result keeps it: as on the wire, with its thumbnail's path and no URL."""
+def describe(item: Item, *, original: str | None = None) -> dict[str, Json]:
+    """Write an item as a result keeps it: as on the wire, with its thumbnail's path and no URL.
+
+    `original` is the path of the untouched bytes, where they stand beside the item.
+    """
     wire: dict[str, Json] = {
         "path": item.path,
         "contentType": item.content_type,
@@ -39,6 +43,7 @@ def describe(item: Item) -> dict[str, Json]:
         or None,
         "thumbhash": item.thumbhash,
         "sourcePath": item.source_path,
+        _ORIGINAL: original,
         "alt": item.alt,
         "jobId": item.job_id,
         "prompt": item.prompt,
@@ -51,7 +56,7 @@ def describe(item: Item) -> dict[str, Json]:
 async def with_urls(store: Store | None, described: JsonObject) -> dict[str, Json]:
     """Give a described item its URLs; without a store it already has the provider's."""
     wire = dict(described)
-    thumbnail = wire.pop(_THUMBNAIL, None)
+    thumbnail, original = wire.pop(_THUMBNAIL, None), wire.pop(_ORIGINAL, None)
     if store is None:
         return wire
     wire["url"] = await store.get_url(str(wire["path"]))
@@ -59,6 +64,8 @@ async def with_urls(store: Store | None, described: JsonObject) -> dict[str, Jso
         wire["thumbnailUrl"] = await store.get_url(thumbnail)
     if _LADDER in wire:
         wire[_LADDER] = [await _with_url(store, rung) for rung in _listed(wire[_LADDER])]
+    if isinstance(original, str):
+        wire["originalUrl"] = await store.get_url(original)
     return wire
 
 
@@ -70,7 +77,8 @@ def named_objects(result: JsonObject) -> frozenset[str]:
     """Return the path of every object that a job's result stands for."""
     items = [*_listed(result.get("items")), *_listed([result.get("item")])]
     named = [*items, *(rung for item in items for rung in _listed(item.get(_LADDER)))]
-    return frozenset(str(each[name]) for each in named for name in ("path", _THUMBNAIL) if name in each)
+    keys = ("path", _THUMBNAIL, _ORIGINAL)
+    return frozenset(str(each[name]) for each in named for name in keys if name in each)
 
 
 def _listed(values: Json) -> list[JsonObject]:

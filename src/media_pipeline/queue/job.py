@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
 import msgspec
 
@@ -61,7 +61,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One try at one provider, as its owner may see it, and what a later worker needs to go on.
 
     `submitting` is set before a call that may cost money and `handle` from its answer; they stay on
-    the record. Times in Unix seconds.
+    the record. `cancel` is what the provider answered when its job was to be stopped. Times in Unix seconds.
     """
 
     number: int
@@ -73,6 +73,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str | None = None
     submitting: bool = False
     handle: dict[str, str] | None = None
+    cancel: str | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,9 +104,8 @@ class NewJob:
     retry_of: JobId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A job's record. Times in Unix seconds.
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's record; made thousands of times a second, so not a dataclass. Times in Unix seconds.
 
     `attempt` counts claims and only grows; `failures` counts runs that were spent.
     """
@@ -143,8 +143,7 @@ class Job:
         return Fence(self.id, self.attempt, self.worker_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Fence:
+class Fence(NamedTuple):
     """Proof of a claim: a write that shows an older one is refused."""
 
     job_id: JobId

@@ -109,7 +109,8 @@ class PostgresQueue:
         await self._records.join((fence, encode(attempts)))
 
     async def finish(self, fence: Fence, outcome: Outcome) -> Job:
-        job = await self._ends.finish(fence, encode(outcome.result), outcome.effects)
+        claimed = self._claims.recall(fence)
+        job = await self._ends.finish(fence, encode(outcome.result), outcome.effects, claimed=claimed)
         self._claims.drop(fence)
         return job
 

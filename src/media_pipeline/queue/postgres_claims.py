@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,7 +25,7 @@ from media_pipeline.queue.job import Fence, Job, JobState, Priority, WorkerId
 from media_pipeline.queue.postgres_ends import Ends
 from media_pipeline.queue.postgres_table import SKIP_LOCKED, SQL, Table
 from media_pipeline.queue.queue import Beat, LeaseLost
-from media_pipeline.queue.records import JobRow, is_decodable, read_job
+from media_pipeline.queue.records import JobRow, read_claimed, read_job
 
 SWEEP: Final = 1.0
 SLACK_US: Final = 1_000_000
@@ -63,20 +63,24 @@ class Claims:
         self._claims: Group[_Claim, list[Job]] = Group(self._claim)
         self._beats: Group[tuple[WorkerId, float], Beat] = Group(self._beat)
         self._turn = asyncio.Lock()
-        self._held: defaultdict[WorkerId, set[tuple[JobId, int]]] = defaultdict(set)
+        self._held: defaultdict[WorkerId, dict[tuple[JobId, int], Job | None]] = defaultdict(dict)
         self._doubtful: set[WorkerId] = set()
         self._places: Counter[Lane] = Counter()
         self._swept = float("-inf")
 
-    async def claim(self, worker_id: WorkerId, free: Mapping[str, int], limit: int) -> list[Job]:
-        return await self._claims.join(_Claim(worker_id, free, limit))
+    def claim(self, worker_id: WorkerId, free: Mapping[str, int], limit: int) -> Awaitable[list[Job]]:
+        return self._claims.join(_Claim(worker_id, free, limit))
 
-    async def beat(self, worker_id: WorkerId, lease_seconds: float) -> Beat:
-        return await self._beats.join((worker_id, lease_seconds))
+    def beat(self, worker_id: WorkerId, lease_seconds: float) -> Awaitable[Beat]:
+        return self._beats.join((worker_id, lease_seconds))
+
+    def recall(self, fence: Fence) -> Job | None:
+        """Return a job as it was claimed here; None when it was not, or its run is over."""
+        return self._held[fence.worker_id].get((fence.job_id, fence.attempt))
 
     def drop(self, fence: Fence) -> None:
         """Forget a run that is over for its worker."""
-        self._held[fence.worker_id].discard((fence.job_id, fence.attempt))
+        self._held[fence.worker_id].pop((fence.job_id, fence.attempt), None)
 
     def forget(self, worker_id: WorkerId) -> None:
         """Forget a worker."""
@@ -140,6 +144,7 @@ class Claims:
             "place": place,
             "limit": len(slots),
             "slots": slots,
+            "available": JobState.AVAILABLE.value,
         }
         try:
             rows: list[JobRow] = list(await self._table.db.write(self._claim_sql, params, quick=True))
@@ -152,7 +157,7 @@ class Claims:
     def _hand_out(self, claims: Sequence[_Claim], rows: Sequence[JobRow]) -> None:
         claim_of = {claim.worker_id: claim for claim in claims}
         for row in rows:
-            self._held[row["worker_id"]].add((row["id"], row["attempt"]))
+            self._held[row["worker_id"]][row["id"], row["attempt"]] = read_claimed(row)
             claim_of[row["worker_id"]].taken.append(row)
 
     async def _find_lost(self, claims: Sequence[_Claim]) -> list[JobRow]:
@@ -167,11 +172,15 @@ class Claims:
 
     async def _readable(self, rows: Sequence[JobRow]) -> list[Job]:
         """Return the jobs, oldest first; fail those that cannot be decoded, so that they never come back."""
-        bad = [read_job(row).fence for row in rows if not is_decodable(row)]
+        fences = [
+            Fence(row["id"], row["attempt"], row["worker_id"])
+            for row in sorted(rows, key=lambda row: (row["lane"], row["ord"]))
+        ]
+        jobs = [self.recall(fence) for fence in fences]
+        bad = [fence for fence, job in zip(fences, jobs, strict=True) if job is None]
         if bad:
             await self._ends.leave_all(bad, leaving.set_aside(leaving.UNDECODABLE))
-        good = [row for row in rows if is_decodable(row)]
-        return [read_job(row) for row in sorted(good, key=lambda row: (row["lane"], row["ord"]))]
+        return [job for job in jobs if job is not None]
 
     async def _beat(self, asked: Sequence[tuple[WorkerId, float]]) -> list[Beat | Exception]:
         leases = {worker_id: round(seconds * 1_000_000) for worker_id, seconds in asked}

@@ -7,7 +7,7 @@ wanted, left by us, for nobody else can show that fence.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from media_pipeline.db.database import Effect
 from media_pipeline.db.group import Group
@@ -16,21 +16,20 @@ from media_pipeline.db.retry import OutcomeUnknown
 from media_pipeline.db.session import Session
 from media_pipeline.queue.job import Fence, Job, JobState
 from media_pipeline.queue.leaving import Decide, Leaving
-from media_pipeline.queue.postgres_table import SQL, Table, by_fence, fence_columns, lease_lost
-from media_pipeline.queue.records import JobRow, read_job
+from media_pipeline.queue.postgres_table import SQL, Owner, Table, by_fence, fence_columns, lease_lost
+from media_pipeline.queue.records import JobRow, read_finished, read_job
 
 Answers = list[Job | Exception]
 
 
-@dataclass(frozen=True, slots=True)
-class _Finish:
+class _Finish(NamedTuple):
     fence: Fence
     result: str
     effects: Sequence[Effect]
+    claimed: Job | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Leave:
+class _Leave(NamedTuple):
     fence: Fence
     decide: Decide
 
@@ -42,17 +41,32 @@ class Ends:
         self._table = table
         self._finishes: Group[_Finish, Job] = Group(self._finish)
         self._leaves: Group[_Leave, Job] = Group(self._leave)
+        self._rooms: Group[Owner, None] = Group(self._fill)
 
-    async def finish(self, fence: Fence, result: str, effects: Sequence[Effect]) -> Job:
-        return await self._finishes.join(_Finish(fence, result, effects))
+    async def finish(
+        self, fence: Fence, result: str, effects: Sequence[Effect], *, claimed: Job | None
+    ) -> Job:
+        """End a run with its result; who has the job as it was `claimed` saves reading it again."""
+        job = await self._finishes.join(_Finish(fence, result, effects, claimed))
+        await self._rooms.join((job.kind, job.user_id))  # meanwhile the next ends are being written
+        return job
 
     async def leave(self, fence: Fence, decide: Decide) -> Job:
-        return await self._leaves.join(_Leave(fence, decide))
+        job = await self._leaves.join(_Leave(fence, decide))
+        if job.state is not JobState.AVAILABLE:
+            await self._rooms.join((job.kind, job.user_id))
+        return job
 
     async def leave_all(self, fences: Iterable[Fence], decide: Decide) -> list[Job]:
         """Let every run leave whose fence still holds; return how their jobs stand."""
         left = await self._leave([_Leave(fence, decide) for fence in fences])
-        return [job for job in left if isinstance(job, Job)]
+        jobs = [job for job in left if isinstance(job, Job)]
+        await self._fill([(job.kind, job.user_id) for job in jobs if job.state is not JobState.AVAILABLE])
+        return jobs
+
+    async def _fill(self, owners: Sequence[Owner]) -> list[None]:
+        await self._table.promote(owners)
+        return [None] * len(owners)
 
     async def _finish(self, asked: Sequence[_Finish]) -> Answers:
         finishes = {ask.fence: ask for ask in reversed(asked)}
@@ -61,7 +75,16 @@ class Ends:
         except OutcomeUnknown:
             rows = await self._write_finishes(list(finishes.values()))
             rows |= await self._read_back(dict.fromkeys(finishes.keys() - rows.keys(), JobState.SUCCEEDED))
-        return await self._conclude(asked, [finishes[ask.fence] is ask for ask in asked], rows)
+        jobs = await self._read_jobs([finishes[fence] for fence in rows], rows)
+        return self._conclude(asked, [finishes[ask.fence] is ask for ask in asked], jobs)
+
+    async def _read_jobs(self, asked: Sequence[_Finish], rows: Mapping[Fence, JobRow]) -> dict[Fence, Job]:
+        """Return the finished jobs; those that were claimed elsewhere are read."""
+        unknown = {ask.fence: JobState.SUCCEEDED for ask in asked if ask.claimed is None}
+        read = await self._read_back(unknown) if unknown else {}
+        jobs = {fence: read_job(row) for fence, row in read.items()}
+        known = ((ask.fence, ask.claimed, ask.result) for ask in asked if ask.claimed is not None)
+        return jobs | {fence: read_finished(job, rows[fence], result) for fence, job, result in known}
 
     async def _write_finishes(self, asked: Sequence[_Finish]) -> dict[Fence, JobRow]:
         params: Columns = {
@@ -90,7 +113,8 @@ class Ends:
             read = by_fence(await self._table.read("running", fence_columns(list(left))))
             rows |= await self._write_leaves({fence: left[fence] for fence in read}, read)
             left = {fence: left[fence] for fence in read if fence not in rows}  # it changed since we read it
-        return await self._conclude(asked, [leaves[ask.fence] is ask for ask in asked], rows)
+        jobs = {fence: read_job(row) for fence, row in rows.items()}
+        return self._conclude(asked, [leaves[ask.fence] is ask for ask in asked], jobs)
 
     async def _write_leaves(
         self, asked: Mapping[Fence, _Leave], read: Mapping[Fence, JobRow]
@@ -116,18 +140,15 @@ class Ends:
         places = {fence: (fence.job_id, fence.attempt, state.value) for fence, state in states.items()}
         return {fence: rows[place] for fence, place in places.items() if place in rows}
 
-    async def _conclude(
-        self, asked: Sequence[_Finish | _Leave], counts: Sequence[bool], rows: Mapping[Fence, JobRow]
+    def _conclude(
+        self, asked: Sequence[_Finish | _Leave], counts: Sequence[bool], jobs: Mapping[Fence, Job]
     ) -> Answers:
-        """Let the next ones in and answer; of two asks for one run the first is the one that counts."""
-        jobs = {fence: read_job(row) for fence, row in rows.items()}
+        """Ring and answer; of two asks for one run the first is the one that counts."""
         states = {job.state for job in jobs.values()}
         if JobState.AVAILABLE in states:
             self._table.doorbell.ring("work")
         if JobState.SCHEDULED in states:
             self._table.doorbell.ring("schedule")
-        freed = [job for job in jobs.values() if job.state is not JobState.AVAILABLE]
-        await self._table.promote((job.kind, job.user_id) for job in freed)
         return [
             jobs[ask.fence] if first and ask.fence in jobs else lease_lost()
             for ask, first in zip(asked, counts, strict=True)

@@ -5,14 +5,14 @@ A job's id is made by whoever asks, so an INSERT whose answer was lost is simply
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from media_pipeline.db.group import Group
 from media_pipeline.db.postgres import Columns
 from media_pipeline.queue.job import JobState, NewJob
 from media_pipeline.queue.postgres_table import Table
 from media_pipeline.queue.queue import Enqueued, IdempotencyConflict
-from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, read_job
+from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, read_job, read_new
 
 
 class Intake:
@@ -22,8 +22,8 @@ class Intake:
         self._table = table
         self._group: Group[NewJob, Enqueued] = Group(self._take_in)
 
-    async def enqueue(self, new: NewJob) -> Enqueued:
-        return await self._group.join(new)
+    def enqueue(self, new: NewJob) -> Awaitable[Enqueued]:
+        return self._group.join(new)
 
     async def _take_in(self, asked: Sequence[NewJob]) -> list[Enqueued | Exception]:
         answers: dict[int, Enqueued | Exception] = {}
@@ -34,9 +34,9 @@ class Intake:
             ids = {new.id for new in left.values()}
             await self._ring([*rows.values(), *(row for row in known if row["id"] in ids)])
             for place, new in list(left.items()):
-                row = rows.get(new.id) or _match(new, known)
-                if row is not None:
-                    answers[place] = _answer(new, row)
+                answer = _answer(new, rows.get(new.id), known)
+                if answer is not None:
+                    answers[place] = answer
                     del left[place]
         return [answers[place] for place in range(len(asked))]
 
@@ -106,7 +106,15 @@ def _match(new: NewJob, known: Sequence[JobRow]) -> JobRow | None:
     return next(filter(is_its, known), None)
 
 
-def _answer(new: NewJob, row: JobRow) -> Enqueued | IdempotencyConflict:
+def _answer(
+    new: NewJob, kept: JobRow | None, known: Sequence[JobRow]
+) -> Enqueued | IdempotencyConflict | None:
+    """Answer with the job that was kept or with the one that is known; None when there is neither."""
+    if kept is not None:
+        return Enqueued(read_new(new, kept), created=True)
+    row = _match(new, known)
+    if row is None:
+        return None
     if row["id"] != new.id and row["request_hash"] != new.request_hash:
         return IdempotencyConflict("This Idempotency-Key was used for another request; use a new one.")
     return Enqueued(read_job(row), created=row["id"] == new.id)

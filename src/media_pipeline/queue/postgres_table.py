@@ -12,7 +12,7 @@ from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.db.postgres import Columns, PostgresDatabase
 from media_pipeline.db.retry import OutcomeUnknown
 from media_pipeline.db.statements import Statement, load_statements
-from media_pipeline.queue.job import Fence
+from media_pipeline.queue.job import Fence, JobState
 from media_pipeline.queue.queue import Doorbell, LeaseLost
 from media_pipeline.queue.records import JobRow
 
@@ -52,6 +52,7 @@ class Table:
             "user_ids": [user_id for _, user_id in listed],
             "windows": windows,
             "most": max(windows),
+            "blocked": JobState.BLOCKED.value,
         }
         try:
             promoted = await self._let_in(params)

@@ -7,9 +7,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from media_pipeline.ids import JobId, UserId
 from media_pipeline.jsonvalue import JsonObject
-from media_pipeline.queue.job import Attempt, Failure, Job, JobState, Priority
+from media_pipeline.queue.job import Attempt, Failure, Job, JobState, NewJob, Priority
 
 T = TypeVar("T")
 JobRow = Mapping[str, Any]
@@ -18,6 +17,8 @@ JobRow = Mapping[str, Any]
 KEY_LIFE_US: Final = 24 * 3600 * 1_000_000
 """How long an idempotency key stands for the job that it made."""
 
+_STATES: Final[Mapping[str, JobState]] = {state.value: state for state in JobState}
+_LANES: Final[Mapping[int, Priority]] = {lane.value: lane for lane in Priority}
 _attempts: Final = msgspec.json.Decoder(list[Attempt])
 _crashes: Final = msgspec.json.Decoder(list[int])
 _object: Final = msgspec.json.Decoder(dict[str, Any])
@@ -30,36 +31,49 @@ def encode(value: object) -> str:
 
 
 def read_job(row: JobRow) -> Job:
-    """Build the job; what cannot be decoded shows as empty (see `is_decodable`)."""
-    return Job(
-        id=JobId(row["id"]),
-        user_id=UserId(row["user_id"]),
-        kind=row["kind"],
-        state=JobState(row["state"]),
-        priority=Priority(row["lane"]),
-        payload=_lenient(_object.decode, row["payload"]) or {},
-        attempt=row["attempt"],
-        failures=row["failures"],
-        max_failures=row["max_failures"],
-        created_at=row["created_at"] / 1e6,
-        run_at=seconds(row["run_at"]),
-        started_at=seconds(row["started_at"]),
-        finished_at=seconds(row["finished_at"]),
-        result=_lenient(_object.decode, row["result"]),
-        error=_lenient(_failure.decode, row["error"]),
+    """Build the job; what cannot be decoded shows as empty (see `read_claimed`)."""
+    payload: JsonObject | None = _lenient(_object.decode, row["payload"])
+    return _build(row, payload or {}, _lenient(_attempts.decode, row["attempts"]) or ())
+
+
+def read_claimed(row: JobRow) -> Job | None:
+    """Build the job, or None when a worker cannot read what it asks for and what was tried."""
+    try:
+        return _build(row, _object.decode(row["payload"]), _attempts.decode(row["attempts"]) or ())
+    except msgspec.DecodeError:
+        return None
+
+
+def read_finished(claimed: Job, row: JobRow, result: str) -> Job:
+    """Build a finished job from what was claimed and the few columns that changed since."""
+    return msgspec.structs.replace(
+        claimed,
+        state=JobState.SUCCEEDED,
+        worker_id=None,
+        error=None,
+        result=_object.decode(result),
         attempts=_lenient(_attempts.decode, row["attempts"]) or (),
         cancel_requested=bool(row["cancel_requested"]),
-        worker_id=row["worker_id"],
-        retry_of=row["retry_of"],
-        settled=bool(row["settled"]),
+        finished_at=seconds(row["finished_at"]),
     )
 
 
-def is_decodable(row: JobRow) -> bool:
-    """Tell whether a worker can read what the job asks for and what was tried."""
-    payload: JsonObject | None = _lenient(_object.decode, row["payload"])
-    attempts: Sequence[Attempt] | None = _lenient(_attempts.decode, row["attempts"])
-    return payload is not None and attempts is not None
+def read_new(new: NewJob, row: JobRow) -> Job:
+    """Build a job that was just kept from what was asked and the few columns that were decided."""
+    return Job(
+        id=new.id,
+        user_id=new.user_id,
+        kind=new.kind,
+        state=_STATES[row["state"]],
+        priority=new.priority,
+        payload=new.payload,
+        attempt=0,
+        failures=0,
+        max_failures=new.max_failures,
+        created_at=row["created_at"] / 1e6,
+        run_at=seconds(row["run_at"]),
+        retry_of=new.retry_of,
+    )
 
 
 def decode_crashes(row: JobRow) -> list[int]:
@@ -72,10 +86,33 @@ def seconds(microseconds: int | None) -> float | None:
     return None if microseconds is None else microseconds / 1e6
 
 
-def _lenient(decode: Callable[[str], T], text: str | None) -> T | None:
-    """Decode a column; one that is empty or of another release is None."""
-    if text is None:
-        return None
+def _build(row: JobRow, payload: JsonObject, attempts: Sequence[Attempt]) -> Job:
+    return Job(
+        id=row["id"],
+        user_id=row["user_id"],
+        kind=row["kind"],
+        state=_STATES[row["state"]],
+        priority=_LANES[row["lane"]],
+        payload=payload,
+        attempt=row["attempt"],
+        failures=row["failures"],
+        max_failures=row["max_failures"],
+        created_at=row["created_at"] / 1e6,
+        run_at=seconds(row["run_at"]),
+        started_at=seconds(row["started_at"]),
+        finished_at=seconds(row["finished_at"]),
+        result=None if row["result"] is None else _lenient(_object.decode, row["result"]),
+        error=None if row["error"] is None else _lenient(_failure.decode, row["error"]),
+        attempts=attempts,
+        cancel_requested=bool(row["cancel_requested"]),
+        worker_id=row["worker_id"],
+        retry_of=row["retry_of"],
+        settled=bool(row["settled"]),
+    )
+
+
+def _lenient(decode: Callable[[str], T], text: str) -> T | None:
+    """Decode a column; one of another release is None."""
     try:
         return decode(text)
     except msgspec.DecodeError:

@@ -24,7 +24,7 @@ from media_pipeline.queue.queue import (
     JobNotFound,
     LeaseLost,
 )
-from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, is_decodable, read_job
+from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, read_claimed, read_job
 
 BATCH: Final = 500
 SQL: Final[Mapping[str, str]] = {
@@ -76,8 +76,8 @@ class Moves:
                 if room > 0:
                     wanted = {"worker_id": worker_id, "now": now, "kind": kind, "lane": lane, "limit": room}
                     claimed += conn.execute(SQL["claim"], wanted).fetchall()
-        readable = [row for row in claimed if self._keep_readable(conn, row)]
-        return [read_job(row) for row in sorted(readable, key=lambda row: (row["lane"], row["ord"]))]
+        ordered = sorted(claimed, key=lambda row: (row["lane"], row["ord"]))
+        return [job for row in ordered if (job := self._read_claimed(conn, row)) is not None]
 
     def beat(self, conn: Connection, worker_id: WorkerId, until: int) -> Beat:
         if conn.execute(SQL["beat"], {"id": worker_id, "lease_until": until}).fetchone() is None:
@@ -151,13 +151,13 @@ class Moves:
         in_play = conn.execute(SQL["in_play"], user).fetchone()["jobs"]
         return JobState.AVAILABLE if in_play < window else JobState.BLOCKED
 
-    def _keep_readable(self, conn: Connection, row: JobRow) -> bool:
-        """Tell whether a claimed row can be decoded; fail one that cannot, so that it never comes back."""
-        if is_decodable(row):
-            return True
-        job = self.leave(conn, read_job(row).fence, set_aside(UNDECODABLE))
-        self.promote(conn, kind=job.kind, user_id=job.user_id)
-        return False
+    def _read_claimed(self, conn: Connection, row: JobRow) -> Job | None:
+        """Return what was claimed; fail a job that cannot be decoded, so that it never comes back."""
+        job = read_claimed(row)
+        if job is None:
+            failed = self.leave(conn, read_job(row).fence, set_aside(UNDECODABLE))
+            self.promote(conn, kind=failed.kind, user_id=failed.user_id)
+        return job
 
 
 def get_job(conn: Connection, job_id: JobId) -> Job:

@@ -1,7 +1,9 @@
 """The worker: claim, run, end; wake at once, drain in peace.
 
-Guarantees: never more than `concurrency` jobs at a time, nor more of a kind than its limit; a job
-that its owner cancels is stopped; what a drain cannot finish in its grace is given back unspent.
+Guarantees: never more than `concurrency` handlers at work, nor more of a kind than its limit; a job
+that its owner cancels is stopped; what a drain cannot finish in its grace is given back unspent. A
+job whose handler is done leaves its slot while its end is being written, so that claims and ends go on
+side by side; at most as many more wait for that as there are slots.
 Not guaranteed: that a handler ran only once; whatever it does outside must bear repeating.
 """
 
@@ -9,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import structlog
 
@@ -22,9 +23,11 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.ids import JobId
 from media_pipeline.queue.announcer import Announcer, announce_end, announce_loss, announce_start
-from media_pipeline.queue.handler import UNWRITABLE, DeadlineExceeded, Handler, Run, describe_failure
+from media_pipeline.queue.deadline import Deadline
+from media_pipeline.queue.handler import UNWRITABLE, Handler, Run, describe_failure
 from media_pipeline.queue.job import Job, WorkerId
 from media_pipeline.queue.queue import Doorbell, LeaseLost, Outcome, Queue
+from media_pipeline.queue.slots import Slots
 
 __all__ = ["Announcer", "Handler", "Run", "Worker", "WorkerSettings", "announce_end", "describe_failure"]
 
@@ -60,18 +63,21 @@ class Worker:
         clock: Clock | None = None,
     ) -> None:
         self.id = WorkerId(uuid.uuid4().hex)
+        self._log = _log.bind(worker_id=self.id)  # bound once: a line that is not shown costs nothing
         self._queue = queue
         self._handlers = dict(handlers)
         self._announcer = announcer
         self._listener = doorbell.listen("work", "cancel")
         self._settings = settings or WorkerSettings()
+        self._slots = Slots(
+            self._handlers, total=self._settings.concurrency, per_kind=self._settings.per_kind
+        )
         self._clock = clock or SystemClock()
         self._running: dict[asyncio.Task[None], Job] = {}
         self._interruptible: set[asyncio.Task[None]] = set()
         self._cancelled: set[JobId] = set()
         self._stopping = False
         self._grace_over = False
-        self._turn = 0
 
     @property
     def busy(self) -> int:
@@ -119,8 +125,8 @@ class Worker:
                 await self._wait_for_work()
 
     async def _claim(self) -> list[Job]:
-        free = self._free()
-        room = self._settings.concurrency - self.busy
+        free = self._slots.free()
+        room = self._slots.room(held=self.busy)
         if room <= 0 or not free:
             return []
         try:
@@ -132,18 +138,6 @@ class Worker:
                 self._listener.wake()
         return []
 
-    def _free(self) -> dict[str, int]:
-        """Return the free slots by kind, another kind first each time."""
-        self._turn += 1
-        kinds = list(self._handlers)
-        turn = self._turn % len(kinds)
-        running = Counter(job.kind for job in self._running.values())
-        limits = {
-            kind: self._settings.per_kind.get(kind, self._settings.concurrency) - running[kind]
-            for kind in kinds[turn:] + kinds[:turn]
-        }
-        return {kind: free for kind, free in limits.items() if free > 0}
-
     async def _wait_for_work(self) -> None:
         """Return when a slot was freed, something rang, or the safety poll is due."""
         if "cancel" in await self._listener.wait(self._settings.poll):
@@ -151,9 +145,14 @@ class Worker:
 
     def _begin(self, job: Job) -> None:
         failpoint("after_claim")
+        self._slots.take(job.kind)
         task = asyncio.create_task(self._execute(job))
         self._running[task] = job
         task.add_done_callback(self._forget)
+
+    def _leave_slot(self, job: Job) -> None:
+        self._slots.leave(job.kind)
+        self._listener.wake()
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._cancelled.discard(self._running.pop(task).id)
@@ -171,7 +170,7 @@ class Worker:
             _log.warning("job.left_to_rescue", job_id=job.id, attempt=job.attempt, error=str(error))
             return
         if ended.ended:
-            _log.info("job.ended", job_id=job.id, kind=job.kind, state=ended.state, attempt=job.attempt)
+            self._log.info("job.ended", job_id=job.id, kind=job.kind, state=ended.state, attempt=job.attempt)
             failpoint("after_commit")
             await announce_end(self._announcer, ended)
             failpoint("after_publish")
@@ -190,26 +189,17 @@ class Worker:
 
     async def _handle(self, job: Job) -> Outcome:
         """Announce the start and run the handler; only here may an interruption reach the job."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine always runs in a task
-        if self._grace_over or job.id in self._cancelled:
-            raise asyncio.CancelledError
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         self._interruptible.add(task)
         try:
+            if self._grace_over or job.id in self._cancelled:
+                raise asyncio.CancelledError
             await announce_start(self._announcer, job)
-            return await self._run_handler(job)
+            with Deadline(task, self._settings.deadline):
+                return await self._handlers[job.kind](Run(job, self._queue, self._insist))
         finally:
             self._interruptible.discard(task)
-
-    async def _run_handler(self, job: Job) -> Outcome:
-        limit = asyncio.timeout(self._settings.deadline)
-        try:
-            async with limit:
-                return await self._handlers[job.kind](Run(job, self._queue, self._insist))
-        except TimeoutError as error:
-            if limit.expired():
-                raise DeadlineExceeded("The job took longer than it may.") from error
-            raise
+            self._leave_slot(job)
 
     async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write until the database takes it: paid work is not dropped for an outage."""

@@ -1,31 +1,26 @@
-"""What one stream is told: the beginning, the gap, the job asked for.
+"""What a stream of one job is told: its state so far, then what is live.
 
-Guarantees that a stream begins with `ready`, with what was missed or with `reset`, each with the
-position from which the reader may resume; and that a job's state so far and what is live meet without
-a hole and without a repeat, whatever happens while the snapshot is read. Not guaranteed: that a reader
-who is cut after the snapshot told a change, and before the bus did, does not hear of it again.
+Guarantees that the two meet without a hole and without a repeat, whatever happens while the snapshot is
+read. Not guaranteed: that a reader who is cut after the snapshot told a change, and before the bus did,
+does not hear of it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from media_pipeline.ids import JobId
 from media_pipeline.realtime import sse
 from media_pipeline.realtime.bus import Message, Opening, Position
-from media_pipeline.realtime.connection import Connection
-
-READY: Final = sse.encode_frame("ready", b"{}")
-RESET: Final = sse.encode_frame("reset", b'{"reason":"history"}')
+from media_pipeline.realtime.connection import READY, RESET, Connection
 
 
 class Feed:
-    """The receiver that a connection has on the bus; with `job_id`, of that job alone."""
+    """The receiver before a connection that lets one job through."""
 
     __slots__ = ("_connection", "_held", "_job_id", "_known", "_lost", "_position")
 
-    def __init__(self, connection: Connection, *, job_id: JobId | None = None) -> None:
+    def __init__(self, connection: Connection, *, job_id: JobId) -> None:
         self._connection = connection
         self._job_id = job_id
         self._position: Position | None = None
@@ -34,18 +29,16 @@ class Feed:
         self._known: frozenset[str] = frozenset()
 
     def open(self, opening: Opening, position: Position, missed: Sequence[Message]) -> None:
-        first = self._position is None
         if opening is Opening.RESUMED:
-            self._resume(missed)
-        elif first and opening is Opening.READY:
-            self._greet(position)
+            for message in missed:
+                self.receive(message)
+        elif self._held is None:
+            self._connection.open(opening, position, ())
         else:
-            self._lose(position)
-        if first:
-            self._position = position
+            self._begin(opening, position)
 
     def receive(self, message: Message) -> None:
-        if self._job_id is not None and message.job_id != self._job_id:
+        if message.job_id != self._job_id:
             return
         if self._held is not None:
             self._hold(message)
@@ -53,7 +46,7 @@ class Feed:
             # The reader has it from the snapshot; only its position moves.
             self._connection.say(sse.id_only(str(message.position)))
         else:
-            self._connection.put(message)
+            self._connection.receive(message)
 
     def hold(self) -> None:
         """Keep back what is live until `release` says what was before."""
@@ -70,25 +63,11 @@ class Feed:
         for message in held:
             self.receive(message)
 
-    def _resume(self, missed: Sequence[Message]) -> None:
-        if self._held is None and self._job_id is None:
-            # At once, so that it is one write: a long absence is not a backlog.
-            self._connection.put(*missed)
-        else:
-            for message in missed:
-                self.receive(message)
-
-    def _greet(self, position: Position) -> None:
-        if self._held is None:
-            self._connection.say(sse.with_id(READY, str(position)))
-
-    def _lose(self, position: Position) -> None:
-        if self._held is None:
-            self._connection.say(sse.with_id(RESET, str(position)))
-        else:
-            self._held.clear()
+    def _begin(self, opening: Opening, position: Position) -> None:
+        if opening is Opening.RESET:
             self._lost = True
-            self._position = position
+        self._held = []
+        self._position = position
 
     def _hold(self, message: Message) -> None:
         # Progress of before the beginning is old news, as for any stream that opens a moment later.

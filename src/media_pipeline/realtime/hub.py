@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import structlog
 
@@ -24,6 +24,9 @@ from media_pipeline.realtime.connection import Connection, House, Outlet, Turn
 from media_pipeline.realtime.events import Event, encode_event
 from media_pipeline.realtime.feed import Feed
 from media_pipeline.realtime.wheel import Wheel
+
+WAITS: Final = 16
+"""Into how many different waits those who come back are spread."""
 
 Snapshot = Callable[[UserId, JobId], Awaitable[Sequence[Event]]]
 """Read a job's state events so far, in order, terminal last; `UnknownJob` if the user has no such job."""
@@ -47,8 +50,9 @@ class TooManyStreams(MediaPipelineError):
 class Hub:
     """Open streams on a bus, and keep each within its bounds.
 
-    A reader may hold back `max_backlog_events` frames or `max_backlog_bytes`, and stand still for
-    `stall_seconds`; then its stream is dropped and it comes back with its position.
+    A reader may hold back `max_backlog_events` frames or `max_backlog_bytes`, and take no byte for
+    `stall_seconds`; then its stream is dropped and it comes back with its position. Each is told to wait
+    `retry_ms` before it comes back, give or take `retry_spread` of it, so that all do not come at once.
     """
 
     def __init__(
@@ -58,9 +62,10 @@ class Hub:
         clock: Clock,
         ping_seconds: float = 15.0,
         max_backlog_events: int = 256,
-        max_backlog_bytes: int = 256 * 1024,
-        stall_seconds: float = 30.0,
+        max_backlog_bytes: int = 128 * 1024,
+        stall_seconds: float = 20.0,
         retry_ms: int = 2000,
+        retry_spread: float = 0.5,
         max_streams_per_user: int = 10,
         max_streams: int = 10_000,
     ) -> None:
@@ -78,10 +83,10 @@ class Hub:
             stall_seconds=stall_seconds,
             backlog_events=max_backlog_events,
             backlog_bytes=max_backlog_bytes,
-            hello=sse.comment("ok") + sse.retry(retry_ms),
+            hellos=_hellos(retry_ms, retry_spread),
             monotonic=clock.monotonic,
             wheel=self._wheel,
-            turn=Turn(),
+            turn=Turn(clock.monotonic),
             leave=self._forget,
         )
 
@@ -106,8 +111,7 @@ class Hub:
 
     async def begin(self, connection: Connection, *, since: str | None = None) -> None:
         """Send `ready`, what was missed `since`, or `reset`; then whatever comes."""
-        feed = Feed(connection)
-        connection.attach(await self._bus.subscribe(connection.user_id, feed, since=since))
+        connection.attach(await self._bus.subscribe(connection.user_id, connection, since=since))
 
     async def begin_job(
         self, connection: Connection, job_id: JobId, *, snapshot: Snapshot, since: str | None = None
@@ -150,3 +154,9 @@ class Hub:
         if not self._of_user[connection.user_id]:
             del self._of_user[connection.user_id]
         _log.debug("stream.closed", reason=reason, open=len(self._connections))
+
+
+def _hellos(retry_ms: int, spread: float) -> tuple[bytes, ...]:
+    """Return what streams may begin with: a sign of life, and how long to wait before coming back."""
+    factors = (1 - spread + 2 * spread * number / (WAITS - 1) for number in range(WAITS))
+    return tuple(sse.comment("ok") + sse.retry(round(retry_ms * factor)) for factor in factors)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
-from typing import Final
+from typing import ClassVar, Final
 
 AsgiMessage = MutableMapping[str, object]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 
+_SENT: Final = object()
 LAST_CHUNK_SECONDS: Final = 1.0
 """How long a reader that stands still may hold up the end of its own stream."""
 
@@ -23,6 +24,9 @@ class AsgiPush:
 
     __slots__ = ("_send", "_sending", "over", "resumed")
 
+    _message: ClassVar[AsgiMessage] = {"body": b""}
+    """The last message: a frame goes to many readers, what servers only read is made once."""
+
     def __init__(self, send: Send) -> None:
         self._send = send
         self._sending: asyncio.Task[None] | None = None
@@ -30,16 +34,22 @@ class AsgiPush:
         self.resumed: Callable[[], None] = _nothing
 
     def write(self, data: bytes) -> bool:
-        steps = self._send(_body(data, more=True)).__await__()
+        message = AsgiPush._message
+        if message["body"] is not data:
+            message = AsgiPush._message = _body(data, more=True)
+        steps = self._send(message).__await__()
         try:
-            awaited = next(steps)
-        except StopIteration:
-            return True
+            awaited = next(steps, _SENT)
         except Exception:  # noqa: BLE001 - whatever a server raises (OSError: gone), it ends this stream alone
             self.abort()
             return True
+        if awaited is _SENT:
+            return True
         self._sending = asyncio.get_running_loop().create_task(self._finish(_Rest(awaited, steps)))
         return False
+
+    def waiting(self) -> int:
+        return 0  # a server does not say
 
     def end(self) -> None:
         self._decide(clean=True)

@@ -97,7 +97,8 @@ def _name_life(info: bytes) -> str:
 
 @cache
 def _source(name: str) -> bytes:
-    return (files(__package__) / "lua" / f"{name}.lua").read_bytes()
+    folder = files(__package__) / "lua"
+    return (folder / "history.lua").read_bytes() + (folder / f"{name}.lua").read_bytes()
 
 
 def _tls(url: RedisUrl) -> ssl.SSLContext:

@@ -39,15 +39,18 @@ def id_only(position: str) -> bytes:
 
 
 def comment(text: str = "") -> bytes:
-    """Build a comment, which readers drop: a sign of life."""
-    return b": %b\n\n" % _field(text) if text else b":\n\n"
+    """Build a comment, which readers drop: a sign of life.
+
+    A line and no more: at the end of a block some clients hand on an event that is none (httpx-sse).
+    """
+    return b": %b\n" % _field(text) if text else b":\n"
 
 
 def retry(ms: int) -> bytes:
-    """Build the block that tells how many milliseconds to wait before coming back."""
+    """Build the line that tells how many milliseconds to wait before coming back; see `comment`."""
     if ms < 0:
         raise ValueError("A wait is not negative.")
-    return b"retry: %d\n\n" % ms
+    return b"retry: %d\n" % ms
 
 
 def _field(text: str) -> bytes:

@@ -106,6 +106,11 @@ def job_of_path(path: str) -> JobId | None:
     return JobId(job_id) if job_id else None
 
 
+def original_prefix(user_id: UserId, job_id: JobId, index: int) -> str:
+    """Return the prefix of the untouched bytes of output `index`, where they differ from what is shown."""
+    return f"{derived_prefix(user_id, job_id)}original_{index}."
+
+
 def preview_path(user_id: UserId, job_id: JobId, index: int, *, number: int = 0) -> str:
     """Return where the `number`-th partial picture of output `index` lives.
 

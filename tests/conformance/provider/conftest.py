@@ -5,12 +5,19 @@ import pytest_asyncio
 
 from media_pipeline.generation.provider import MediaKind, ModelInfo
 
-from .engines import ENGINES, Bench
+from .engines import ENGINES, HEAVY, Bench
+
+PARAMETERS = [
+    pytest.param(name, marks=[pytest.mark.long, pytest.mark.timeout(600)] if name in HEAVY else [])
+    for name in ENGINES
+]
 
 
-@pytest_asyncio.fixture(params=list(ENGINES), scope="module", loop_scope="module")
+@pytest_asyncio.fixture(params=PARAMETERS, scope="module", loop_scope="module")
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     """One provider for all tests of the module: a local one takes a second to start its process."""
+    if request.param in HEAVY:
+        pytest.importorskip(request.param, reason=f"the extra {request.param} is not installed")
     async with ENGINES[request.param]() as engine:
         yield engine
 

@@ -15,6 +15,7 @@ from media_pipeline.generation.provider import (
     Advanced,
     ErrorCode,
     GenerationRequest,
+    InputMedia,
     ModelInfo,
     Output,
     Preview,
@@ -36,7 +37,10 @@ UNITS = {ProgressKind.STEPS: "step", ProgressKind.FRAMES: "frame", ProgressKind.
 
 def asked(model: ModelInfo, *, n: int = 1, seed: int | None = None) -> GenerationRequest:
     """The smallest request that `model` allows."""
-    side = -(-max(model.min_side, 64) // model.multiple_of) * model.multiple_of
+    side = None if model.sizes else -(-max(model.min_side, 64) // model.multiple_of) * model.multiple_of
+    pictures = [
+        InputMedia(role=role, path=f"{role}.png", content_type="image/png") for role in sorted(model.needs)
+    ]
     return GenerationRequest(
         job_id=JobId("7f8c9b1e-0000-4000-8000-000000000001"),
         user_id=UserId("ada"),
@@ -45,15 +49,16 @@ def asked(model: ModelInfo, *, n: int = 1, seed: int | None = None) -> Generatio
         n=n,
         width=side,
         height=side,
-        seconds=0.5 if model.kind == "video" else None,
+        seconds=min(model.durations, default=0.5 if model.kind == "video" else None),
         fps=model.fps[0] if model.fps else None,
         seed=seed if model.seed else None,
+        images=tuple(pictures),
     )
 
 
 async def made(bench: Bench, model: ModelInfo, request: GenerationRequest) -> list[ProviderEvent]:
     async with aclosing(bench.provider.generate(request, model)) as events:
-        return [event async for event in events]
+        return [await bench.fetch(event) if isinstance(event, Output) else event async for event in events]
 
 
 async def test_one_output_comes_for_every_index(bench: Bench, model: ModelInfo) -> None:
@@ -67,10 +72,8 @@ async def test_outputs_are_what_they_say(bench: Bench, model: ModelInfo) -> None
     """An output's bytes decode to the kind and the size that the request resolves to."""
     request = asked(model)
     for output in [event for event in await made(bench, model, request) if isinstance(event, Output)]:
-        assert (output.data is None) != (output.url is None)
-        if output.data is not None:
-            assert sides(output) == resolve_size(request, model)
-            assert output.width is None or (output.width, output.height) == sides(output)
+        assert sides(output) == resolve_size(request, model)
+        assert output.width is None or (output.width, output.height) == sides(output)
 
 
 async def test_progress_rises_and_never_exceeds_its_total(bench: Bench, model: ModelInfo) -> None:
@@ -110,7 +113,9 @@ async def test_previews_decode(bench: Bench, model: ModelInfo) -> None:
 
 
 async def test_closing_the_generator_stops_the_work(bench: Bench, model: ModelInfo) -> None:
-    """Closing the generator in the middle stops the work before it returns."""
+    """Closing the generator in the middle stops local work before it returns."""
+    if bench.at_work is None:
+        pytest.skip("works elsewhere")
     async with aclosing(bench.provider.generate(asked(model, n=model.n_max), model)) as events:
         async for event in events:
             if isinstance(event, Advanced):

@@ -12,18 +12,13 @@ from typing import Protocol
 from media_pipeline.db.database import Effect
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.sqlite import SqliteDatabase
-from media_pipeline.db.statements import Statement
 from media_pipeline.ids import JobId
-from media_pipeline.queue.backoff import Backoff
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.queue import Queue
 from media_pipeline.queue.sqlite import SqliteQueue
-from tests.clocks import FakeClock
 
+from .harness import Harness
 from .postgres_engines import POSTGRES_ENGINES
-
-WINDOW = 2
-"""How many of a user's jobs of a kind an engine under test lets into play, unless a test says."""
 
 
 class Engine(Protocol):
@@ -57,13 +52,13 @@ class Engine(Protocol):
     async def notes(self) -> list[str]: ...
 
 
-class SqliteEngine:
+class SqliteEngine(Harness):
     """SQLite, in memory or in a file."""
 
+    database: SqliteDatabase
+
     def __init__(self, path: Path | None) -> None:
-        self.window = WINDOW
-        self.draw = 0.5
-        self.clock = FakeClock()
+        super().__init__()
         self._path = path
 
     async def open(self) -> None:
@@ -75,16 +70,11 @@ class SqliteEngine:
 
     async def _begin(self) -> None:
         self.doorbell = LocalDoorbell()
-        backoff = Backoff(draw=lambda: self.draw)
-        queue = SqliteQueue(self.database, self.doorbell, window=lambda _kind: self.window, backoff=backoff)
+        queue = SqliteQueue(
+            self.database, self.doorbell, window=lambda _kind: self.window, backoff=self.backoff
+        )
         await queue.open()
-        self.queue: Queue = queue
-
-    def now(self) -> float:
-        return self.clock.now()
-
-    def advance(self, seconds: float) -> None:
-        self.clock.advance(seconds)
+        self.queue = queue
 
     async def reopen(self) -> None:
         if self._path is None:
@@ -92,19 +82,6 @@ class SqliteEngine:
         else:
             await self.database.aclose()
             await self.open()
-
-    async def garble(self, job_id: JobId) -> None:
-        await self._do(f"UPDATE jobs SET payload = '[' WHERE id = '{job_id}'")
-
-    def note(self, text: str) -> Effect:
-        return Effect(Statement("note", "INSERT INTO notes VALUES (:text)"), {"text": text})
-
-    async def notes(self) -> list[str]:
-        rows = await self.database.fetch(Statement("notes", "SELECT text FROM notes ORDER BY text"), {})
-        return [str(row["text"]) for row in rows]
-
-    async def _do(self, text: str) -> None:
-        await self.database.execute(Statement("do", text), {})
 
 
 @asynccontextmanager

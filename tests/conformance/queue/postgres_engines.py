@@ -7,22 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from media_pipeline.db.database import Effect
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.retry import Retry
 from media_pipeline.db.session import Connect, connect
 from media_pipeline.db.statements import Statement
-from media_pipeline.ids import JobId
-from media_pipeline.queue.backoff import Backoff
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.postgres import PostgresQueue
-from media_pipeline.queue.queue import Queue
-from tests.clocks import FakeClock
 from tests.servers.flaky import FlakyCursor, ForgetfulCursor, connect_flaky, connect_forgetful
 from tests.servers.postgres import OwnServer, shared_server
 
-WINDOW = 2
+from .harness import Harness
+
 EMPTY = ("DELETE FROM jobs", "DELETE FROM workers", "DELETE FROM notes")
 STRICT = (
     "REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC",
@@ -62,13 +58,13 @@ VARIANTS = (
 )
 
 
-class PostgresEngine:
+class PostgresEngine(Harness):
     """One variant, its tables empty, its clock in the test's hands."""
 
+    database: PostgresDatabase
+
     def __init__(self, variant: Variant) -> None:
-        self.window = WINDOW
-        self.draw = 0.5
-        self.clock = FakeClock()
+        super().__init__()
         self._variant = variant
 
     async def open(self) -> None:
@@ -82,33 +78,17 @@ class PostgresEngine:
 
     async def _begin(self) -> None:
         self.doorbell = LocalDoorbell()
-        self.queue: Queue = PostgresQueue(
+        self.queue = PostgresQueue(
             self.database,
             self.doorbell,
             window=lambda _kind: self.window,
-            backoff=Backoff(draw=lambda: self.draw),
+            backoff=self.backoff,
             skip_locked=self._variant.skip_locked,
         )
-
-    def now(self) -> float:
-        return self.clock.now()
-
-    def advance(self, seconds: float) -> None:
-        self.clock.advance(seconds)
 
     async def reopen(self) -> None:
         await self._do("DELETE FROM workers")  # the old process is dead; here nobody waits for its leases
         await self._begin()
-
-    async def garble(self, job_id: JobId) -> None:
-        await self._do(f"UPDATE jobs SET payload = '[' WHERE id = '{job_id}'")
-
-    def note(self, text: str) -> Effect:
-        return Effect(Statement("note", "INSERT INTO notes VALUES (:text)"), {"text": text})
-
-    async def notes(self) -> list[str]:
-        rows = await self.database.fetch(Statement("notes", "SELECT text FROM notes ORDER BY text"), {})
-        return [str(row["text"]) for row in rows]
 
     async def _do(self, text: str) -> None:
         await self.database.write(Statement("do", text), {}, repeatable=True)

@@ -26,7 +26,8 @@ from media_pipeline.ids import JobId, UserId
 from media_pipeline.queue.job import TRANSITIONS, Fence, Job, JobState, Priority, WorkerId
 from media_pipeline.queue.queue import JobEnded, LeaseLost, Outcome
 
-from .engines import ENGINES, WINDOW, Engine
+from .engines import ENGINES, Engine
+from .harness import WINDOW
 from .model import WAITING, Model, Paper
 from .people import BROKEN, REFUSED, Floor
 

@@ -14,7 +14,7 @@ import pytest
 
 from media_pipeline.children.limits import Limits
 from media_pipeline.children.pool import OVERDUE, ChildLost, ChildPool
-from tests.servers.web import Site, site
+from tests.servers.sites import Site, site
 from tests.unit.children.daring import Dare, Said
 
 MODULE = "tests.unit.children.daring"

@@ -19,9 +19,11 @@ LIBRARY = {
     **load_statements("media_pipeline.media", "sql/library.postgres.sql"),
     **load_statements("media_pipeline.media", "sql/quota.sql"),
 }
+FLEET = load_statements("media_pipeline.generation", "sql/fleet.sql")
 STATEMENTS: Final[Mapping[str, Statement]] = {
     **{f"queue.{name}": statement for name, statement in QUEUE.items()},
     **{f"library.{name}": statement for name, statement in LIBRARY.items()},
+    **{f"fleet.{name}": statement for name, statement in FLEET.items()},
 }
 STEPS = {step.name: step for step in find_migrations("postgres")}
 

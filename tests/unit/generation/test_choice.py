@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
-from media_pipeline.generation.fitting import resolve_size
+from media_pipeline.generation.fitting import check, resolve_size
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import ErrorCode, InputMedia, ModelInfo, ProgressKind, ProviderError
 from media_pipeline.generation.providers.procedural.provider import LOOP, SCENE
@@ -131,3 +132,52 @@ def test_a_size_that_cannot_be_made_is_refused(model: ModelInfo, changes: dict[s
     with pytest.raises(ProviderError) as caught:
         resolve_size(asked(**changes), model)  # type: ignore[arg-type]  # any field
     assert caught.value.reason is ErrorCode.INVALID_REQUEST
+
+
+REFERENCE = InputMedia(role="reference", path="p", content_type="image/png")
+LISTED = ModelInfo(
+    id="listed",
+    kind="image",
+    label="Listed",
+    progress=ProgressKind.STATUS,
+    sizes={"1:1": (1024, 1024), "16:9": (1344, 768)},
+    default_size=(1344, 768),
+)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ({}, (1344, 768)),
+        ({"aspect_ratio": "1:1"}, (1024, 1024)),
+        ({"width": 1024}, (1024, 1024)),
+        ({"width": 1344, "height": 768}, (1344, 768)),
+    ],
+)
+def test_a_list_of_sizes_is_all_there_is(shape: dict[str, Any], size: tuple[int, int]) -> None:
+    """A model that makes a few sizes makes the one that the request names, or its default."""
+    assert resolve_size(asked(**shape), LISTED) == size
+
+
+@pytest.mark.parametrize("shape", [{"width": 1000}, {"aspect_ratio": "2:1"}, {"width": 1024, "height": 768}])
+def test_a_size_off_the_list_is_refused(shape: dict[str, Any]) -> None:
+    """Any other size is refused with the list."""
+    with pytest.raises(ProviderError, match=r"listed makes 1024x1024 \(1:1\), 1344x768 \(16:9\)\."):
+        resolve_size(asked(**shape), LISTED)
+
+
+@pytest.mark.parametrize(
+    ("limits", "shape", "said"),
+    [
+        ({"max_pixels": 100_000}, {"width": 512, "height": 512}, "at most 100000 pixels"),
+        ({"max_ratio": 3.0}, {"width": 2048, "height": 512}, "more than 3 times"),
+        ({"durations": (5.0, 10.0)}, {"seconds": 7.0}, "must be 5, 10"),
+        ({"needs": {"first_frame"}}, {}, "needs an image as first_frame"),
+        ({"roles": {"reference"}, "images_max": 1}, {"images": (REFERENCE, REFERENCE)}, "at most 1 images"),
+    ],
+)
+def test_a_limit_says_what_is_allowed(limits: dict[str, Any], shape: dict[str, Any], said: str) -> None:
+    """Every limit of a model refuses with a sentence that names it."""
+    model = ModelInfo(id="m", kind="image", label="M", progress=ProgressKind.STATUS, **limits)
+    with pytest.raises(ProviderError, match=said):
+        check(asked(**shape), model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -31,7 +32,7 @@ from media_pipeline.generation.provider import (
     Submitting,
 )
 
-from .scripted import HANDLE, PICTURE, TAKEN, NotingClock, Script, Scripted, asked, failing
+from .scripted import HANDLE, MODEL, PICTURE, TAKEN, NotingClock, Script, Scripted, asked, failing
 
 REFUSALS = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.PROVIDER}) | (
     TRY_NEXT - TRY_AGAIN
@@ -75,10 +76,10 @@ async def test_a_good_provider_is_asked_once() -> None:
 
 @pytest.mark.parametrize("reason", list(ErrorCode))
 async def test_fail_over_follows_the_error(reason: ErrorCode) -> None:
-    """Before anything was submitted, the error alone decides: again, the next provider, or the end."""
+    """Before anything was submitted, the error alone decides: the next provider, or the end."""
     first, second = Scripted(scripts=[[failing(reason)]]), Scripted(name="two")
     _, error = await ran(managed(first, second))
-    assert first.generated == (3 if reason in TRY_AGAIN else 1)
+    assert first.generated == 1
     assert second.generated == (1 if reason in TRY_NEXT else 0)
     assert (error is None) == (reason in TRY_NEXT)
 
@@ -127,7 +128,7 @@ async def test_a_taken_job_is_paid_once(reason: ErrorCode) -> None:
     second = Scripted(name="two")
     _, error = await ran(managed(provider, second))
     if reason is ErrorCode.PROVIDER:
-        assert (error, provider.generated, second.generated) == (None, 3, 1)
+        assert (error, provider.generated, second.generated) == (None, 1, 1)
     else:
         assert error is not None
         assert (error.reason, provider.generated, second.generated) == (reason, 1, 0)
@@ -159,10 +160,10 @@ async def test_a_result_that_was_paid_is_not_made_again() -> None:
 
 
 async def test_nothing_made_is_a_bad_output() -> None:
-    """A free provider that ends without any result is tried again, and then the next one."""
+    """A free provider that ends without any result loses the job to the next one."""
     provider, second = Scripted(scripts=[[Running()]]), Scripted(name="two")
     events, error = await ran(managed(provider, second))
-    assert (error, provider.generated, second.generated) == (None, 3, 1)
+    assert (error, provider.generated, second.generated) == (None, 1, 1)
     assert isinstance(events[2], AttemptEnded)
     assert events[2].error is not None
     assert events[2].error.reason is ErrorCode.BAD_OUTPUT
@@ -177,17 +178,17 @@ async def test_a_mistake_of_ours_is_not_hidden() -> None:
 async def test_every_attempt_has_its_number() -> None:
     """Attempts are numbered in a row over providers, from the number a caller goes on with."""
     first, second = Scripted(scripts=[[failing(ErrorCode.OVERLOADED)]]), Scripted(name="two")
-    events, _ = await ran(managed(first, second, attempts=2), first_number=4)
-    assert numbers(events) == [(4, "one"), (5, "one"), (6, "two")]
+    events, _ = await ran(managed(first, second), first_number=4)
+    assert numbers(events) == [(4, "one"), (5, "two")]
     ended = [event for event in events if isinstance(event, AttemptEnded)]
-    assert [(event.number, event.error is None) for event in ended] == [(4, False), (5, False), (6, True)]
+    assert [(event.number, event.error is None) for event in ended] == [(4, False), (5, True)]
 
 
 async def test_waits_grow_and_are_capped() -> None:
-    """Between attempts at one provider the wait doubles up to a cap; the next provider does not wait."""
+    """Between attempts at the only provider the wait doubles up to a cap."""
     clock = NotingClock()
     provider = Scripted(scripts=[[failing(ErrorCode.OVERLOADED)]])
-    await ran(managed(provider, Scripted(name="two"), clock=clock, attempts=9))
+    await ran(managed(provider, clock=clock, attempts=9))
     assert clock.slept == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
@@ -232,7 +233,7 @@ async def test_a_resumed_job_that_failed_goes_on_elsewhere() -> None:
     point = ResumePoint(provider="one", model="m", handle=HANDLE)
     events, error = await ran(managed(provider, second), resume=point)
     assert error is None
-    assert numbers(events) == [(1, "one"), (2, "one"), (3, "two")]
+    assert numbers(events) == [(1, "one"), (2, "two")]
 
 
 async def test_an_intent_without_a_handle_is_unknown() -> None:
@@ -280,21 +281,20 @@ async def test_the_intent_is_told_before_the_act() -> None:
     assert went_on.is_set()
 
 
-async def test_a_provider_is_not_crowded() -> None:
-    """No more attempts run at once on a provider than it is given."""
-    provider = Scripted(scripts=[[Running(), PICTURE]])
-    manager = MediaGenerationManager([provider], clock=NotingClock(), max_parallel={"one": 1})
-    async with aclosing(manager.run(asked())) as first:
-        await anext(first)
-        waiting = asyncio.ensure_future(anext(second := manager.run(asked())))
-        done, _ = await asyncio.wait([waiting], timeout=0)
-        assert not done
-    assert isinstance(await waiting, AttemptStarted)
-    await second.aclose()
-
-
 async def test_the_order_is_the_operator_s() -> None:
     """Providers are tried in the configured order, those it leaves out last."""
     providers = [Scripted(name=name) for name in ("a", "b", "c")]
     manager = MediaGenerationManager(providers, clock=NotingClock(), order=["c", "b"])
     assert [offer.provider.name for offer in await manager.choose(asked())] == ["c", "b", "a"]
+
+
+async def test_a_model_that_is_gone_leaves_for_the_provider_s_next() -> None:
+    """A model that its provider calls gone is replaced by that provider's next one, and not asked again."""
+    other = replace(MODEL, id="newer")
+    provider = Scripted(scripts=[[failing(ErrorCode.GONE)], [PICTURE]], offered=(MODEL, other))
+    manager = managed(provider, Scripted(name="two"))
+    events, error = await ran(manager)
+    started = [event for event in events if isinstance(event, AttemptStarted)]
+    assert [(event.provider, event.model) for event in started] == [("one", "m"), ("one", "newer")]
+    assert error is None
+    assert [offer.full_name for offer in await manager.models()] == ["one/newer", "two/m"]

@@ -19,10 +19,11 @@ from PIL import Image
 
 from media_pipeline.generation.provider import Advanced, ErrorCode, GenerationRequest, ProviderError, Queued
 from media_pipeline.generation.providers.procedural import ProceduralProvider
+from media_pipeline.generation.providers.procedural.order import Order
 from media_pipeline.generation.providers.procedural.provider import LOOP, SCENE
 from media_pipeline.generation.providers.procedural.render import render
 from media_pipeline.generation.providers.procedural.theme import Motif, read
-from media_pipeline.generation.providers.procedural.wire import Finished, Order, Step
+from media_pipeline.generation.providers.said import Finished, Step
 from media_pipeline.ids import JobId, UserId
 
 PROMPTS = {

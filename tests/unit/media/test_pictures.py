@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,9 @@ from media_pipeline.media import pictures
 from media_pipeline.media.boxes import Box, read_boxes
 from media_pipeline.media.marks import Chunk, read_chunks
 from media_pipeline.media.pictures import BadPicture
+from media_pipeline.media.workshop.films import examine_film
+from media_pipeline.media.workshop.orders import Examined
+from media_pipeline.media.workshop.stills import examine_still
 
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
 XMP = pictures.xmp_packet(SOURCE, software="Media Pipeline <&>")
@@ -69,6 +73,25 @@ def frames(data: bytes) -> list[bytes]:
         return [frame.to_ndarray(format="rgb24").tobytes() for frame in container.decode(video=0)]
 
 
+def look(data: bytes, content_type: str = "image/png") -> tuple[Examined, Image.Image]:
+    """Examine a file; return what it is and its largest thumbnail."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "file"
+        file.write_bytes(data)
+        film = content_type.startswith("video/")
+        seen = examine_film(file, folder) if film else examine_still(file, folder, content_type)
+        with Image.open(folder / seen.thumbnails[0].name) as small:
+            small.load()
+            return seen, small
+
+
+def size(data: bytes, content_type: str = "image/png") -> tuple[int, int]:
+    seen, _ = look(data, content_type)
+    assert seen.content_type == content_type
+    return seen.width, seen.height
+
+
 def source_type(xmp: bytes) -> str | None:
     root = ET.fromstring(xmp.decode())
     return root.findtext(".//{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType")
@@ -110,7 +133,7 @@ def test_marks_are_replaced_not_repeated() -> None:
 def test_other_kinds_become_png(kind: str) -> None:
     """Any other kind of picture is decoded and becomes a marked PNG of the same size."""
     after = pictures.to_png(encoded(gradient(), kind), text=TEXT, xmp=XMP)
-    assert pictures.measure_image(after) == pictures.Measured(60, 40, "image/png")
+    assert size(after) == (60, 40)
     with Image.open(io.BytesIO(after)) as picture:
         picture.load()
         assert picture.info["prompt"] == TEXT["prompt"]
@@ -119,7 +142,7 @@ def test_other_kinds_become_png(kind: str) -> None:
 def test_a_cmyk_picture_becomes_png() -> None:
     """A picture in a mode that PNG does not know is converted."""
     after = pictures.to_png(encoded(gradient(mode="CMYK"), "JPEG"), text={}, xmp=XMP)
-    assert pictures.measure_image(after).content_type == "image/png"
+    assert size(after) == (60, 40)
 
 
 def test_what_follows_the_end_of_a_png_is_dropped() -> None:
@@ -131,18 +154,16 @@ def test_what_follows_the_end_of_a_png_is_dropped() -> None:
 def test_a_turned_photo_is_measured_and_shown_upright() -> None:
     """A photo that says it lies on its side is measured, encoded and made small upright."""
     data = turned_jpeg()
-    assert pictures.measure_image(data) == pictures.Measured(40, 60, "image/jpeg")
-    assert pictures.measure_image(pictures.to_png(data, text={}, xmp=XMP)).height == 60
-    assert pictures.measure_image(pictures.thumbnail(data, side=30)) == pictures.Measured(
-        20, 30, "image/webp"
-    )
+    assert size(data, "image/jpeg") == (40, 60)
+    assert size(pictures.to_png(data, text={}, xmp=XMP)) == (40, 60)
+    assert look(data, "image/jpeg")[1].size == (40, 60)
 
 
 def test_a_thumbnail_tells_nothing() -> None:
     """A thumbnail carries no metadata of the picture it was made from."""
-    with Image.open(io.BytesIO(pictures.thumbnail(turned_jpeg()))) as small:
-        assert not small.getexif()
-        assert not {"exif", "xmp", "icc_profile", "comment"} & {key for key in small.info if small.info[key]}
+    _, small = look(turned_jpeg(), "image/jpeg")
+    assert not small.getexif()
+    assert not {"exif", "xmp", "icc_profile", "comment"} & {key for key in small.info if small.info[key]}
 
 
 @pytest.mark.parametrize(
@@ -156,15 +177,14 @@ def test_a_thumbnail_tells_nothing() -> None:
 )
 def test_a_thumbnail_keeps_transparency(picture: Image.Image, shown: str) -> None:
     """A thumbnail is transparent where the picture is, and opaque where it has no transparency."""
-    with Image.open(io.BytesIO(pictures.thumbnail(encoded(picture, "PNG")))) as small:
-        assert small.mode == shown
+    assert look(encoded(picture, "PNG"))[1].mode == shown
 
 
 def test_sixteen_bits_are_scaled() -> None:
     """A picture of sixteen bits keeps its shades in its thumbnail."""
     shades = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (64, 1))
-    with Image.open(io.BytesIO(pictures.thumbnail(encoded(Image.fromarray(shades), "PNG")))) as small:
-        shown = np.asarray(small.convert("L"), float)
+    _, small = look(encoded(Image.fromarray(shades), "PNG"))
+    shown = np.asarray(small.convert("L"), float)
     assert np.abs(shown - shades / 257).mean() < 6
 
 
@@ -192,17 +212,16 @@ BAD = {
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD)
 def test_a_bad_picture_is_refused(data: bytes) -> None:
     """Bytes that are no whole picture, or too big a one, are refused by one error with a sentence."""
-    for tool in (pictures.measure_image, pictures.thumbnail, lambda d: pictures.to_png(d, text={}, xmp=XMP)):
+    for tool in (look, lambda d: pictures.to_png(d, text={}, xmp=XMP)):
         with pytest.raises(BadPicture, match=r"^The .*\.$") as caught:
             tool(data)
         assert caught.value.code == "bad_media"
 
 
 def test_a_film_is_measured_by_its_first_frame(tmp_path: Path) -> None:
-    """A film's size, length and type come from decoding it, from memory or from a file."""
-    data = film(tmp_path / "a.mp4")
-    expected = pictures.Measured(64, 48, "video/mp4", 1.2)
-    assert pictures.measure_video(data) == pictures.measure_video(tmp_path / "a.mp4") == expected
+    """A film's size, length and type come from decoding it."""
+    seen, _ = look(film(tmp_path / "a.mp4"), "video/mp4")
+    assert (seen.width, seen.height, seen.content_type, seen.duration) == (64, 48, "video/mp4", 1.2)
 
 
 @pytest.mark.parametrize(
@@ -216,16 +235,16 @@ def test_a_film_is_measured_by_its_first_frame(tmp_path: Path) -> None:
 def test_a_film_tells_its_container(tmp_path: Path, kind: str, codec: str, content_type: str) -> None:
     """The type of a film is that of its content, and what is not MP4 is not stamped as one."""
     data = film(tmp_path / "film", kind=kind, codec=codec, options={})
-    assert pictures.measure_video(data).content_type == content_type
+    assert look(data, content_type)[0].content_type == content_type
     with pytest.raises(BadPicture, match="not an MP4"):
         pictures.stamp_mp4(data, text=TEXT, xmp=XMP)
 
 
 def test_a_poster_is_the_first_frame(tmp_path: Path) -> None:
     """A poster is a WebP of the first frame."""
-    with Image.open(io.BytesIO(pictures.poster(film(tmp_path / "a.mp4")))) as poster:
-        assert (poster.format, poster.size) == ("WEBP", (64, 48))
-        shown = np.asarray(poster.convert("RGB"), float)
+    _, poster = look(film(tmp_path / "a.mp4"), "video/mp4")
+    assert (poster.format, poster.size) == ("WEBP", (64, 48))
+    shown = np.asarray(poster.convert("RGB"), float)
     assert np.abs(shown - np.asarray(gradient(64, 48), float)).mean() < 12
 
 
@@ -281,8 +300,7 @@ def test_a_bad_film_is_refused(tmp_path: Path) -> None:
         b"ffconcat version 1.0",
     ):
         for tool in (
-            pictures.measure_video,
-            pictures.poster,
+            lambda d: look(d, "video/mp4"),
             lambda d: pictures.stamp_mp4(d, text={}, xmp=XMP),
         ):
             with pytest.raises(BadPicture):

@@ -16,6 +16,7 @@ PLANS = {
     "find_key": "jobs_idempotency",
     "in_play": "jobs_active",
     "list": "jobs_of_user",
+    "next_owner": "jobs_of_user",
     "claim": "jobs_ready",
     "promote": "jobs_blocked",
     "blocked_users": "jobs_blocked",

@@ -102,6 +102,16 @@ def test_a_statement_reads_by_its_index(conn: psycopg.Connection[tuple[Any, ...]
     assert used & {index for index in READ_BY[name] if index.startswith("jobs")}
 
 
+def test_what_a_claim_picked_is_taken_by_its_key(conn: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """A claim finds the rows it takes by their keys, never by way of every job that is available."""
+    plans = explain(conn, "claim")
+    assert [plan["Index Name"] for plan in plans if plan.get("Alias") == "j" and "Index Name" in plan] == [
+        "jobs_pkey"
+    ]
+    picking = [plan for plan in plans if plan.get("Index Name") == "jobs_ready"]
+    assert ["kind" in plan.get("Index Cond", "") for plan in picking] == [True]
+
+
 @pytest.mark.parametrize("name", ["claim", "look", "list", "next_due", "unsettled", "blocked_users"])
 def test_the_index_gives_the_order(conn: psycopg.Connection[tuple[Any, ...]], name: str) -> None:
     """Nothing is collected and sorted."""

@@ -30,6 +30,7 @@ async def hub(bus: MemoryBus, clock: FakeClock) -> AsyncIterator[Hub]:
         max_backlog_bytes=4096,
         max_streams_per_user=3,
         max_streams=5,
+        retry_spread=0,
     )
     yield hub
     await hub.aclose()

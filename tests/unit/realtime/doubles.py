@@ -19,6 +19,10 @@ class FakeOutlet:
         self.writes: list[bytes] = []
         self.slow = slow
         self.fate = "open"
+        self.left = 0
+
+    def waiting(self) -> int:
+        return self.left
 
     def write(self, data: bytes) -> bool:
         assert self.fate == "open", "written after the end"

@@ -157,29 +157,28 @@ async def test_progress_of_before_the_snapshot_is_dropped(hub: Hub, bus: MemoryB
 P1, P2 = Position("e", "1"), Position("f", "9")
 
 
-async def healed(
-    hub: Hub, opening: Opening, missed: Sequence[Message], *, job_id: JobId | None = None
-) -> FakeOutlet:
+async def healed(hub: Hub, opening: Opening, missed: Sequence[Message], *, whole: bool) -> FakeOutlet:
     outlet, connection = corked(hub)
     connection.start()
-    feed = Feed(connection, job_id=job_id)
-    feed.open(Opening.READY, P1, [])
-    feed.open(opening, P2, missed)
-    feed.receive(state("live").at(Position("f", "10")))
+    receiver = connection if whole else Feed(connection, job_id=JOB)
+    receiver.open(Opening.READY, P1, [])
+    receiver.open(opening, P2, missed)
+    receiver.receive(state("live").at(Position("f", "10")))
     await settle()
     return outlet
 
 
-async def test_a_healed_loss_brings_what_was_missed(hub: Hub) -> None:
-    """A second opening that resumed sends the missed states and goes on."""
-    outlet = await healed(hub, Opening.RESUMED, [state("a").at(Position("e", "2"))])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_healed_loss_brings_what_was_missed(hub: Hub, *, whole: bool) -> None:
+    """A second opening that resumed sends the missed states and goes on; of all jobs or of one."""
+    outlet = await healed(hub, Opening.RESUMED, [state("a").at(Position("e", "2"))], whole=whole)
     assert outlet.data == ["{}", '"a"', '"live"']
 
 
-@pytest.mark.parametrize("opening", [Opening.RESET, Opening.READY])
-async def test_a_loss_that_cannot_heal_is_told(hub: Hub, opening: Opening) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_loss_that_cannot_heal_is_told(hub: Hub, *, whole: bool) -> None:
     """A second opening that did not resume is a `reset` with its position, then life goes on."""
-    outlet = await healed(hub, opening, [])
+    outlet = await healed(hub, Opening.RESET, [], whole=whole)
     assert outlet.names == ["ready", "reset", "state"]
     assert outlet.events[1].id == "f:9"
 

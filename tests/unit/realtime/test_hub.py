@@ -7,11 +7,12 @@ from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.connection import Connection
 from media_pipeline.realtime.hub import Hub, TooManyStreams
 from media_pipeline.realtime.memory import MemoryBus
+from media_pipeline.realtime.sse import Decoder
 from tests.clocks import FakeClock
 
 from .doubles import ANN, BOB, FakeOutlet, elapse, progress, settle, state
 
-HELLO = b": ok\n\nretry: 2000\n\n"
+HELLO = b": ok\nretry: 2000\n"
 
 
 async def follow(hub: Hub, *, slow: bool = False, since: str | None = None) -> tuple[FakeOutlet, Connection]:
@@ -28,6 +29,20 @@ async def test_first_bytes_go_at_once(hub: Hub) -> None:
     outlet = FakeOutlet()
     hub.connect(outlet, user_id=ANN).start()
     assert outlet.writes == [HELLO]
+
+
+async def test_those_who_come_back_are_spread(bus: MemoryBus, clock: FakeClock) -> None:
+    """Readers are told different waits, from half of the usual one to one and a half."""
+    hub, waits = Hub(bus, clock=clock, retry_ms=2000, max_streams_per_user=200), []
+    for _ in range(200):
+        outlet, decoder = FakeOutlet(), Decoder()
+        hub.connect(outlet, user_id=ANN).start()
+        decoder.feed(b"".join(outlet.writes))
+        waits.append(decoder.retry_ms or 0)
+    assert len(set(waits)) > 8
+    assert 1000 <= min(waits) < 1300
+    assert 2700 < max(waits) <= 3000
+    await hub.aclose()
 
 
 async def test_a_new_stream_begins_with_ready(hub: Hub, bus: MemoryBus) -> None:
@@ -154,6 +169,19 @@ async def test_a_reader_who_stands_still_is_dropped(hub: Hub, clock: FakeClock) 
     assert hub.streams == 0
 
 
+async def test_a_reader_who_is_only_slow_is_kept(hub: Hub, clock: FakeClock) -> None:
+    """As long as bytes are taken, however few, the stall time begins anew; then it is over."""
+    outlet = FakeOutlet(slow=True)
+    outlet.left = 3
+    hub.connect(outlet, user_id=ANN).start()
+    for _ in range(3):
+        await elapse(clock, 20)
+        outlet.left -= 1
+    assert outlet.fate == "open"
+    await elapse(clock, 62)
+    assert outlet.fate == "aborted"
+
+
 async def test_a_reader_who_went_on_is_kept(hub: Hub, clock: FakeClock) -> None:
     """Taking bytes again ends the stall."""
     outlet, connection = await follow(hub, slow=True)
@@ -169,13 +197,13 @@ async def test_silence_is_broken_by_pings(hub: Hub, bus: MemoryBus, clock: FakeC
     idle, _ = await follow(hub)
     slow, _ = await follow(hub, slow=True)
     await elapse(clock, 16)
-    assert idle.writes[2:] == [b":\n\n"]
+    assert idle.writes[2:] == [b":\n"]
     await elapse(clock, 10)
     await bus.publish(progress(1))
     await elapse(clock, 10)
-    assert idle.writes[2:] == [b":\n\n", progress(1).frame]
+    assert idle.writes[2:] == [b":\n", progress(1).frame]
     await elapse(clock, 10)
-    assert idle.writes[-1] == b":\n\n"
+    assert idle.writes[-1] == b":\n"
     assert slow.writes == [HELLO]
 
 

@@ -71,7 +71,7 @@ async def _come_back(hub: Hub, position: str) -> list[str]:
     connection = hub.connect(outlet, user_id=ANN)
     connection.start()
     await hub.begin(connection, since=position)
-    connection.flush()
+    connection.resume()
     connection.close()
     assert "ready" not in outlet.names
     assert "reset" not in outlet.names

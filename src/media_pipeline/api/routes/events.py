@@ -17,10 +17,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from media_pipeline.api.auth import Caller, Identity
+from media_pipeline.api.detached import Detachable, Detached
 from media_pipeline.api.problems import documented
 from media_pipeline.ids import JobId
 from media_pipeline.realtime.bus import BusError
-from media_pipeline.realtime.connection import Connection
+from media_pipeline.realtime.connection import Connection, Outlet
 from media_pipeline.realtime.hub import Hub, Snapshot
 from media_pipeline.realtime.push import AsgiPush
 
@@ -95,34 +96,49 @@ class EventStream(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         outlet = AsgiPush(send)
-        connection = self._hub.connect(
-            outlet, user_id=self._caller.user_id, expires_at=self._caller.expires_at
-        )
+        connection = self._connect(outlet)
         outlet.resumed = connection.resume
         try:
-            await self._start(connection, send)
+            begun = await self._begin(connection)
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            _start(connection, begun=begun)
             await _last(outlet, receive)
         finally:
             connection.close()
             await outlet.aclose()
 
-    async def _start(self, connection: Connection, send: Send) -> None:
-        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        if self._job_id is not None:
-            # A job may be unknown, which is said by a status: the bytes have to wait for it.
-            await self._hub.begin_job(connection, self._job_id, snapshot=self._snapshot, since=self._since)
-            await send(start)
-            connection.start()
-        else:
-            await send(start)
-            connection.start()
-            await self._begin(connection)
+    async def detach(self, server: Detachable) -> None:
+        """Answer on the connection itself, which is the stream's from now on; return when it has begun."""
+        outlet = Detached()
+        connection = outlet.connection = self._connect(outlet)
+        server.detach(outlet, HEADERS)
+        try:
+            _start(connection, begun=await self._begin(connection))
+        except BaseException:
+            connection.abort("failed")
+            raise
 
-    async def _begin(self, connection: Connection) -> None:
+    def _connect(self, outlet: Outlet) -> Connection:
+        return self._hub.connect(outlet, user_id=self._caller.user_id, expires_at=self._caller.expires_at)
+
+    async def _begin(self, connection: Connection) -> bool:
+        """Gather what goes out first, in one write with the head; False where the bus is away."""
+        if self._job_id is not None:
+            # A job may be unknown, which is said by a status.
+            await self._hub.begin_job(connection, self._job_id, snapshot=self._snapshot, since=self._since)
+            return True
         try:
             await self._hub.begin(connection, since=self._since)
         except BusError:
-            connection.end("bus_unavailable")
+            return False
+        return True
+
+
+def _start(connection: Connection, *, begun: bool) -> None:
+    connection.start()
+    if not begun:
+        # Not a status: a browser comes back after the end of a stream, and never after an error.
+        connection.end("bus_unavailable")
 
 
 async def _last(outlet: AsgiPush, receive: Callable[[], Awaitable[MutableMapping[str, object]]]) -> None:

@@ -90,9 +90,18 @@ def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer) -> APIRoute
         summary="Do an ended job again, as a new one",
     )
     async def retry_job(
-        job_id: JobPath, caller: Caller, response: Response, key: IdempotencyKey = None
+        job_id: JobPath,
+        caller: Caller,
+        response: Response,
+        key: IdempotencyKey = None,
+        *,
+        accept_charge: Annotated[
+            bool, Query(alias="acceptCharge", description="make it again although the first may be charged")
+        ] = False,
     ) -> JobRef:
         first = await own_job(queue, caller.user_id, job_id)
+        if not accept_charge:
+            _warn_of_charge(first)
         enqueued = await queue.enqueue(_again(first, key))
         if enqueued.created:
             await announcer.queued(enqueued.job)
@@ -135,6 +144,7 @@ async def view_job(store: Store, job: Job) -> JobView:
                 started_at=iso(attempt.started_at),
                 ended_at=_maybe_iso(attempt.ended_at or job.finished_at),
                 error=attempt.error,
+                cancel=attempt.cancel,
             )
             for attempt in job.attempts
         ],
@@ -146,6 +156,14 @@ async def view_job(store: Store, job: Job) -> JobView:
         retry_of=job.retry_of,
         request=_camel(job.payload) | {"priority": job.priority.name.lower()},
     )
+
+
+def _warn_of_charge(first: Job) -> None:
+    """Raise for a job of whose submit nobody knows whether it was taken, and so will be charged."""
+    if first.error is not None and first.error.code == "submitted_unknown":
+        provider = first.attempts[-1].provider if first.attempts else "the provider"
+        sentence = f"The first try may have been taken by {provider} and may be charged; "
+        raise Problem(409, "may_be_charged", sentence + "repeat with ?acceptCharge=true to pay again.")
 
 
 def _again(first: Job, key: str | None) -> NewJob:

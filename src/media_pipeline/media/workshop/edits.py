@@ -63,7 +63,7 @@ def _change(frame: Image.Image, operation: StillOperation) -> Image.Image:
                 raise BadPicture(f"The part lies outside {frame.width} x {frame.height} pixels.")
             return frame.crop((x, y, x + width, y + height))
         case Convert() | Strip() | Thumbnail():
-            return frame
+            return frame.copy()
     assert_never(operation)
 
 

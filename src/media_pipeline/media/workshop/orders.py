@@ -96,7 +96,17 @@ class Make(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     operation: Operation
 
 
-Order = Examine | Make
+class Mark(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Write `file` into `folder` as PNG or MP4 (`content_type`) that carries `text` and `xmp`."""
+
+    file: str
+    folder: str
+    content_type: Literal["image/png", "video/mp4"]
+    text: dict[str, str]
+    xmp: bytes
+
+
+Order = Examine | Make | Mark
 
 
 class Small(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,10 +91,12 @@ def write_ladder(picture: Image.Image, folder: Path) -> tuple[list[Small], bytes
 
 
 def shrunk(picture: Image.Image, side: int) -> Image.Image:
-    """Return the picture upright, in sRGB, at most `side` wide and high."""
-    small = plain(picture)
-    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return in_srgb(ImageOps.exif_transpose(small), picture.info.get("icc_profile"))
+    """Return the picture upright, in sRGB, at most `side` wide and high; turned when it is small already."""
+    whole = plain(picture)
+    share = min(1.0, side / max(whole.size))
+    size = max(1, round(whole.width * share)), max(1, round(whole.height * share))
+    small = whole.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return ImageOps.exif_transpose(in_srgb(small, picture.info.get("icc_profile")))
 
 
 def upright(picture: Image.Image) -> Image.Image:
@@ -103,11 +105,11 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def plain(picture: Image.Image) -> Image.Image:
-    """Return a copy in eight bits a channel, with transparency if it has any; CMYK stays for its profile."""
+    """Return it in eight bits a channel, with transparency if it has any; CMYK stays for its profile."""
     if picture.mode.startswith("I"):  # sixteen bits, which `convert` would cut off instead of scaling
         return picture.convert("I").point(lambda value: value / 256).convert("L")
     if picture.mode in {"RGB", "RGBA", "CMYK", "L"} and "transparency" not in picture.info:
-        return picture.copy()
+        return picture
     transparent = picture.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in picture.info
     return picture.convert("RGBA" if transparent else "RGB")
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import assert_never
 
 import av.logging
 import msgspec
 
 from media_pipeline.children.child import serve
+from media_pipeline.media.pictures import stamp_mp4, to_png
 from media_pipeline.media.workshop.edits import edit_still
 from media_pipeline.media.workshop.films import examine_film
 from media_pipeline.media.workshop.orders import (
     Convert,
     Crop,
     Examine,
+    Made,
     Make,
+    Mark,
     Message,
     Order,
     Poster,
@@ -34,9 +38,27 @@ def work(order: Order) -> Generator[Message, None, None]:
     what = "film" if order.content_type.startswith("video/") else "picture"
     try:
         with refusing(what):
-            yield from _examine(order) if isinstance(order, Examine) else _make(order)
+            yield from _do(order)
     except BadPicture as error:
         yield Refused(reason=str(error))
+
+
+def _do(order: Order) -> Generator[Message, None, None]:
+    match order:
+        case Examine():
+            return _examine(order)
+        case Make():
+            return _make(order)
+        case Mark():
+            return _mark(order)
+    assert_never(order)
+
+
+def _mark(order: Mark) -> Generator[Message, None, None]:
+    mark = to_png if order.content_type == "image/png" else stamp_mp4
+    marked = mark(Path(order.file).read_bytes(), text=order.text, xmp=order.xmp)
+    (Path(order.folder) / "marked").write_bytes(marked)
+    yield Made(name="marked", content_type=order.content_type)
 
 
 def _examine(order: Examine) -> Generator[Message, None, None]:

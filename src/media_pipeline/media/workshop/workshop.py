@@ -24,6 +24,7 @@ from media_pipeline.media.workshop.orders import (
     Examined,
     Made,
     Make,
+    Mark,
     Message,
     Operation,
     Order,
@@ -83,6 +84,12 @@ class Workshop:
         async with aclosing(self._do(order, seconds=self._limits.examine_seconds)) as messages:
             examined = [message async for message in messages if isinstance(message, Examined)]
         return examined[0]
+
+    async def mark(self, order: Mark) -> Path:
+        """Encode and mark a file; return where the result lies. `BadPicture`, `TooMuchWork`."""
+        async with aclosing(self._do(order, seconds=self._limits.examine_seconds)) as messages:
+            made = [message async for message in messages if isinstance(message, Made)]
+        return Path(order.folder) / made[0].name
 
     async def make(
         self, file: Path, folder: Path, content_type: str, operation: Operation

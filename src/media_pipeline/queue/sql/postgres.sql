@@ -22,7 +22,7 @@ SELECT id, user_id, CASE WHEN state = 'available' THEN user_id END, kind, state,
   CASE WHEN later THEN run_at END, payload, max_failures, idempotency_key, request_hash, retry_of, :now
 FROM placed ORDER BY n
 ON CONFLICT DO NOTHING
-RETURNING *;
+RETURNING id, kind, user_id, state, run_at, created_at;
 
 -- name: insert_one
 -- Keep one job: what `insert` does, without the cost of grouping.
@@ -36,7 +36,7 @@ FROM (SELECT CASE WHEN :run_at::INT8 > :now THEN 'scheduled'
   FROM (SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs AS j
     WHERE j.kind = :kind::TEXT AND j.active_user = :user_id::TEXT LIMIT :most) AS counted) AS in_play) AS placed
 ON CONFLICT DO NOTHING
-RETURNING *;
+RETURNING id, kind, user_id, state, run_at, created_at;
 
 -- name: known
 -- Jobs that stand there already, by their id or by their user's idempotency key.
@@ -80,7 +80,9 @@ FROM unnest(:kinds::TEXT[], :lanes::INT8[], :places::INT8[]) AS l(kind, lane, pl
 
 -- name: claim
 -- Take the oldest available jobs of one kind and lane, one for each free slot of these workers. The array
--- keeps the planner from believing in a large share of the table, which it would rather scan.
+-- keeps the planner from believing in a large share of the table, which it would rather scan; the parameter
+-- `available`, from re-checking by way of every available job there is, which statistics of a quiet hour
+-- make look like none.
 WITH picked AS (
   SELECT id FROM jobs
   WHERE state = 'available' AND kind = :kind AND lane = :lane AND ord >= :place
@@ -88,7 +90,7 @@ WITH picked AS (
 UPDATE jobs AS j SET state = 'running', attempt = j.attempt + 1, started_at = coalesce(j.started_at, :now),
   worker_id = (:slots::TEXT[])[dealt.slot]
 FROM unnest(ARRAY(SELECT picked.id FROM picked)) WITH ORDINALITY AS dealt(id, slot)
-WHERE j.id = dealt.id AND j.state = 'available'
+WHERE j.id = dealt.id AND j.state = :available
 RETURNING j.*;
 
 -- name: held
@@ -107,8 +109,8 @@ WITH RECURSIVE blocked AS (
 SELECT kind, user_id FROM blocked;
 
 -- name: promote
--- Let these users' oldest blocked jobs into the room that their windows have.
-WITH waiting AS (
+-- Let these users' oldest blocked jobs into the room that their windows have, which is counted once a user.
+WITH waiting AS MATERIALIZED (
   SELECT u.kind, u.user_id, u.room - (SELECT count(*) FROM (
       SELECT 1 FROM jobs AS j WHERE j.kind = u.kind AND j.active_user = u.user_id LIMIT :most) AS counted) AS room
   FROM unnest(:kinds::TEXT[], :user_ids::TEXT[], :windows::INT8[]) AS u(kind, user_id, room)
@@ -120,9 +122,9 @@ let_in AS (
     SELECT j.id, j.ord, row_number() OVER (ORDER BY j.lane, j.ord, j.id) AS place FROM jobs AS j
     WHERE j.state = 'blocked' AND j.kind = waiting.kind AND j.user_id = waiting.user_id
     ORDER BY j.lane, j.ord, j.id LIMIT :most) AS next
-  WHERE next.place <= waiting.room)
+  WHERE waiting.room > 0 AND next.place <= waiting.room)
 UPDATE jobs AS j SET state = 'available', active_user = j.user_id, ord = :now + let_in.n
-FROM let_in WHERE j.id = let_in.id AND j.state = 'blocked'
+FROM let_in WHERE j.id = let_in.id AND j.state = :blocked
 RETURNING j.id;
 
 -- name: admit_due
@@ -159,13 +161,14 @@ WHERE j.id = d.id AND j.attempt = d.attempt AND j.worker_id = d.worker_id
 RETURNING j.id, j.attempt, d.worker_id AS shown_by;
 
 -- name: finish
--- End runs with their results; a row whose fence is not the newest stays as it is.
+-- End runs with their results; a row whose fence is not the newest stays as it is. Returned is what may
+-- have changed since the claim: a server tries a statement again by itself only while its answer is small.
 UPDATE jobs AS j SET state = 'succeeded', active_user = NULL, result = d.result, error = NULL,
   worker_id = NULL, finished_at = :now
 FROM unnest(:ids::TEXT[], :fences::INT8[], :worker_ids::TEXT[], :results::TEXT[])
   AS d(id, attempt, worker_id, result)
 WHERE j.id = d.id AND j.attempt = d.attempt AND j.worker_id = d.worker_id
-RETURNING j.*, d.worker_id AS shown_by;
+RETURNING j.id, j.attempt, j.attempts, j.cancel_requested, j.finished_at, d.worker_id AS shown_by;
 
 -- name: running
 -- Runs as their fences name them.

@@ -3,17 +3,7 @@
 local history, keys = KEYS[1], KEYS[2]
 local channel, life, dice, kept, age, key, header, frame = unpack(ARGV)
 
-local newest = redis.call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
-local epoch, number
-if newest then
-  epoch, number = string.match(newest[1], '^(%d+)-(%d+)$')
-end
--- Of another life of the server: what was told since its last copy may be lost, so nothing of it counts.
-if not epoch or string.sub(epoch, 1, #life) ~= life then
-  redis.call('DEL', history, keys)
-  epoch, number = life .. dice, 0
-end
-
+local epoch, number = find_newest(history, keys, life, dice)
 number = string.format('%d', number + 1)
 if redis.call('ZADD', keys, 'NX', number, key) == 0 then
   return 0

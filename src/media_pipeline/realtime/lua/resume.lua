@@ -3,14 +3,8 @@
 local history, keys = KEYS[1], KEYS[2]
 local life, dice, age, since_epoch, since_number = unpack(ARGV)
 
-local newest = redis.call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
-local epoch, number
-if newest then
-  epoch, number = string.match(newest[1], '^(%d+)-(%d+)$')
-end
-if not epoch or string.sub(epoch, 1, #life) ~= life then
-  redis.call('DEL', history, keys)
-  epoch, number = life .. dice, '0'
+local epoch, number, begins = find_newest(history, keys, life, dice)
+if begins then
   -- A first entry that is never told, so that an empty history has a place to come back to.
   redis.call('XADD', history, epoch .. '-0', 'h', '')
 end

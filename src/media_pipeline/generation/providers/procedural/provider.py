@@ -30,14 +30,9 @@ from media_pipeline.generation.provider import (
     Queued,
     Running,
 )
-from media_pipeline.generation.providers.procedural.wire import (
-    Failed,
-    Finished,
-    Message,
-    Order,
-    Partial,
-    Step,
-)
+from media_pipeline.generation.providers.local import refuse_to_resume
+from media_pipeline.generation.providers.procedural.order import Order
+from media_pipeline.generation.providers.said import Failed, Finished, Message, Partial, Step
 
 _RENDERER: Final = "media_pipeline.generation.providers.procedural.renderer"
 _RATIOS: Final = ("1:1", "3:2", "2:3", "4:3", "3:4", "16:9", "9:16")
@@ -111,23 +106,21 @@ class ProceduralProvider:
                         running = True
                     yield _event(message, order, index)
 
-    async def resume(
+    def resume(
         self,
         request: GenerationRequest,  # noqa: ARG002 - the protocol's
         model: ModelInfo,  # noqa: ARG002 - the protocol's
         handle: Handle,  # noqa: ARG002 - the protocol's
     ) -> AsyncGenerator[ProviderEvent, None]:
         """Refuse: local work ends with its process and is begun again instead."""
-        nothing: tuple[ProviderEvent, ...] = ()
-        for event in nothing:
-            yield event
-        raise ProviderError(
-            ErrorCode.UNSUPPORTED, "Local work cannot be resumed, only begun again.", provider=self.name
-        )
+        return refuse_to_resume(self.name)
 
     async def cancel(self, handle: Handle) -> CancelOutcome:  # noqa: ARG002 - the protocol's
         """Refuse: closing the generator is what stops local work."""
         return "unsupported"
+
+    async def check(self) -> str:
+        return "needs no key"
 
     async def aclose(self) -> None:
         await self._pool.aclose()

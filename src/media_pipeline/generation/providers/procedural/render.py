@@ -11,9 +11,10 @@ from media_pipeline.generation.providers.procedural.canvas import Painting, fini
 from media_pipeline.generation.providers.procedural.film import Film
 from media_pipeline.generation.providers.procedural.landscape import Landscape
 from media_pipeline.generation.providers.procedural.nebula import Nebula
+from media_pipeline.generation.providers.procedural.order import Order
 from media_pipeline.generation.providers.procedural.silk import Silk
 from media_pipeline.generation.providers.procedural.theme import Motif, Theme
-from media_pipeline.generation.providers.procedural.wire import Finished, Message, Order, Partial, Step
+from media_pipeline.generation.providers.said import Finished, Message, Partial, Step
 
 _STEPS_A_PREVIEW: Final = 4
 _FRAMES_A_PREVIEW: Final = 12

@@ -10,8 +10,9 @@ from collections.abc import Generator
 import msgspec
 
 from media_pipeline.children.child import serve
+from media_pipeline.generation.providers.procedural.order import Order
 from media_pipeline.generation.providers.procedural.render import render
-from media_pipeline.generation.providers.procedural.wire import Failed, Message, Order
+from media_pipeline.generation.providers.said import Failed, Message
 
 
 def draw(order: Order) -> Generator[Message, None, None]:

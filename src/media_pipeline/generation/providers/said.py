@@ -1,19 +1,8 @@
-"""What the service and a renderer process say to each other."""
+"""What a child process that makes media says of its work."""
 
 from __future__ import annotations
 
 import msgspec
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Make this; `frames` 0 is a picture."""
-
-    prompt: str
-    seed: int
-    width: int
-    height: int
-    frames: int = 0
-    fps: int = 24
 
 
 class Step(msgspec.Struct, frozen=True, tag=True):

@@ -1,0 +1,192 @@
+"""What a thumbnail, a poster and a probe cost, beside a naive Pillow resize, libvips and an FFmpeg process.
+
+All in one run on files made here: a photograph of 12 megapixels as JPEG, one of 48 as PNG, a minute of film.
+Ours goes through the workshop as the service uses it (a warm child process, files on disk), but for the
+probe, which no caller asks for alone: it runs here. The peers run in this process, FFmpeg in its own, as is
+usual. Run it with `python -m bench.media`; pyvips and FFmpeg come with the group `bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from PIL import Image, ImageOps
+
+from media_pipeline.media.workshop.films import opened, said_seconds
+from media_pipeline.media.workshop.orders import Thumbnail
+from media_pipeline.media.workshop.workshop import Workshop
+
+SIDE = 512
+AGAINST_NAIVE = 4.0
+AGAINST_PROBE = 10.0
+Timed = Callable[[], Awaitable[object]]
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    """Return something as rich as a photograph: clouds of every size, and grain."""
+    rng = np.random.default_rng(7)
+    picture = np.zeros((height, width, 3), np.float32)
+    for size in (4, 16, 64, 256):
+        rough = Image.fromarray(rng.integers(0, 255, (size * 3 // 4, size, 3), np.uint8))
+        picture += np.asarray(rough.resize((width, height), Image.Resampling.BICUBIC), np.float32) / 4
+    picture += rng.integers(-3, 4, (height, width, 1), np.int8)
+    return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+
+
+def film(path: Path, seconds: int) -> None:
+    """Write 1080p of a picture that moves."""
+    whole = np.asarray(photograph(2048, 1536))
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        parts = [np.ascontiguousarray(whole[at : at + 1080, at : at + 1920]) for at in range(0, 120, 8)]
+        moving = [av.VideoFrame.from_ndarray(part, format="rgb24") for part in parts]
+        shots = [frame.reformat(format="yuv420p") for frame in moving]
+        for index in range(seconds * 30):
+            shot = shots[index % len(shots)]
+            shot.pts = index
+            container.mux(stream.encode(shot))
+        container.mux(stream.encode(None))
+
+
+async def in_thread(call: Callable[[], object]) -> None:
+    await asyncio.to_thread(call)
+
+
+def naive(file: Path, out: Path) -> None:
+    with Image.open(file) as picture:
+        upright = ImageOps.exif_transpose(picture).convert("RGB")
+        share = SIDE / max(upright.size)
+        size = round(upright.width * share), round(upright.height * share)
+        upright.resize(size, Image.Resampling.LANCZOS).save(out, "WEBP", quality=78, method=2)
+
+
+def vips(file: Path, out: Path) -> None:
+    library = importlib.import_module("pyvips")
+    library.Image.thumbnail(str(file), SIDE, height=SIDE).webpsave(str(out), Q=78, effort=2, keep="none")
+
+
+def find_ffmpeg() -> str:
+    return shutil.which("ffmpeg") or str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
+
+
+def run_probe(file: Path) -> None:
+    """Read what a film is; where there is no `ffprobe`, `ffmpeg` without an output says the same."""
+    probe = shutil.which("ffprobe")
+    command = [probe, "-v", "error", "-show_streams", "-show_format"] if probe else [find_ffmpeg(), "-i"]
+    told = subprocess.run([*command, str(file)], check=False, capture_output=True)
+    assert b"1080" in told.stdout + told.stderr
+
+
+def run_poster(file: Path, out: Path) -> None:
+    command = [
+        find_ffmpeg(),
+        "-v",
+        "error",
+        "-y",
+        "-i",
+        str(file),
+        "-frames:v",
+        "1",
+        "-vf",
+        f"scale={SIDE}:-2",
+    ]
+    subprocess.run([*command, str(out)], check=True, capture_output=True)
+
+
+def probe(file: Path) -> None:
+    with opened(file) as (container, stream):
+        assert (stream.width, stream.height, round(said_seconds(container, stream) or 0)) != (0, 0, 0)
+
+
+class Bench:
+    """The files, the workshop, and the clock."""
+
+    def __init__(self, folder: Path, workshop: Workshop, *, rounds: int) -> None:
+        self.folder = folder
+        self.workshop = workshop
+        self._rounds = rounds
+        self._taken: dict[tuple[str, str], float] = {}
+
+    async def time(self, what: str, who: str, call: Timed) -> None:
+        """Keep the median of some rounds, in milliseconds, after one that does not count."""
+        await call()
+        taken = []
+        for _ in range(self._rounds):
+            began = time.perf_counter()
+            await call()
+            taken.append((time.perf_counter() - began) * 1000)
+        self._taken[what, who] = statistics.median(taken)
+        print(f"{what:<34} {who:<40} {self._taken[what, who]:>9.1f} ms", flush=True)
+
+    async def make(self, file: Path, content_type: str) -> None:
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            steps = self.workshop.make(file, Path(folder), content_type, Thumbnail(size=SIDE))
+            async with aclosing(steps) as messages:
+                assert [message async for message in messages]
+
+    async def examine(self, file: Path, content_type: str) -> None:
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            await self.workshop.examine(file, Path(folder), content_type)
+
+    def judge(self, what: str, ours: str, theirs: str, target: float) -> None:
+        """Print whether ours is so many times faster."""
+        ratio = self._taken[what, theirs] / self._taken[what, ours]
+        word = "reached" if ratio >= target else "not reached"
+        print(f"{word}: {what}, {ratio:.1f} times {theirs} (target {target:g})")
+
+
+async def run(*, rounds: int, seconds: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        workshop = Workshop(processes=1)
+        bench = Bench(Path(name), workshop, rounds=rounds)
+        stills = {"12 MP JPEG, thumbnail": "image/jpeg", "48 MP PNG, thumbnail": "image/png"}
+        for (what, content_type), size in zip(stills.items(), ((4000, 3000), (8000, 6000)), strict=True):
+            await time_still(bench, what, content_type, size)
+        await time_film(bench, seconds)
+        await workshop.aclose()
+        for what in stills:
+            bench.judge(what, "ours, in a child", "naive Pillow resize", AGAINST_NAIVE)
+        bench.judge("1080p, probe", "ours, warm process", "FFmpeg process", AGAINST_PROBE)
+        bench.judge("1080p, poster", "ours, in a child", "FFmpeg process", 1.0)
+
+
+async def time_still(bench: Bench, what: str, content_type: str, size: tuple[int, int]) -> None:
+    file, out = bench.folder / "picture", bench.folder / "out.webp"
+    photograph(*size).save(file, content_type.partition("/")[2], quality=90, compress_level=1)
+    await bench.time(what, "naive Pillow resize", lambda: in_thread(lambda: naive(file, out)))
+    await bench.time(what, "pyvips thumbnail", lambda: in_thread(lambda: vips(file, out)))
+    await bench.time(what, "ours, in a child", lambda: bench.make(file, content_type))
+    await bench.time(what, "ours, whole ladder and ThumbHash", lambda: bench.examine(file, content_type))
+
+
+async def time_film(bench: Bench, seconds: int) -> None:
+    file, out = bench.folder / "film.mp4", bench.folder / "poster.webp"
+    film(file, seconds)
+    await bench.time("1080p, probe", "FFmpeg process", lambda: in_thread(lambda: run_probe(file)))
+    await bench.time("1080p, probe", "ours, warm process", lambda: in_thread(lambda: probe(file)))
+    await bench.time("1080p, poster", "FFmpeg process", lambda: in_thread(lambda: run_poster(file, out)))
+    await bench.time("1080p, poster", "ours, in a child", lambda: bench.make(file, "video/mp4"))
+    await bench.time("1080p, poster", "ours, whole examination", lambda: bench.examine(file, "video/mp4"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=int, default=60)
+    given = parser.parse_args()
+    asyncio.run(run(rounds=given.rounds, seconds=given.seconds))

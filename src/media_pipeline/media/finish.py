@@ -1,0 +1,68 @@
+"""Finishing what was generated: marked and looked into by the workshop, from bytes to bytes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from media_pipeline.media.claimed import ClaimedObjects
+from media_pipeline.media.item import Rung
+from media_pipeline.media.workshop.orders import Examined, Mark
+from media_pipeline.media.workshop.workshop import Workshop
+from media_pipeline.storage.threads import blocking
+
+Promised = Literal["image/png", "video/mp4"]
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What a file is, and its thumbnails as WebP, the largest first."""
+
+    examined: Examined
+    thumbnails: Sequence[bytes]
+
+
+async def finish(
+    workshop: Workshop,
+    data: bytes,
+    promised: Promised,
+    *,
+    text: Mapping[str, str],
+    xmp: bytes,
+    sign: Callable[[bytes], bytes] | None = None,
+) -> tuple[bytes, Looks]:
+    """Return `data` encoded as `promised` with `text` and `xmp`, signed, and how it looks; `BadPicture`."""
+    with tempfile.TemporaryDirectory(prefix="media-pipeline-") as name:
+        folder = Path(name)
+        await blocking((folder / "file").write_bytes, data)
+        order = Mark(file=str(folder / "file"), folder=name, content_type=promised, text=dict(text), xmp=xmp)
+        marked = await workshop.mark(order)
+        if sign is not None:
+            await blocking(lambda: marked.write_bytes(sign(marked.read_bytes())))
+        return await blocking(marked.read_bytes), await _look(workshop, marked, promised)
+
+
+async def look(workshop: Workshop, data: bytes, promised: Promised) -> Looks:
+    """Return how `data` looks, which stays as it is; `BadPicture`."""
+    with tempfile.TemporaryDirectory(prefix="media-pipeline-") as name:
+        file = Path(name) / "file"
+        await blocking(file.write_bytes, data)
+        return await _look(workshop, file, promised)
+
+
+async def write_rungs(objects: ClaimedObjects, looks: Looks, paths: Sequence[str]) -> tuple[Rung, ...]:
+    """Write the thumbnails where the run may; `paths` are those of a whole ladder."""
+    rungs = []
+    for path, small, data in zip(paths, looks.examined.thumbnails, looks.thumbnails, strict=False):
+        await objects.write(path, data, "image/webp")
+        rungs.append(Rung(path, small.width, small.height))
+    return tuple(rungs)
+
+
+async def _look(workshop: Workshop, file: Path, content_type: str) -> Looks:
+    examined = await workshop.examine(file, file.parent, content_type)
+    files = [file.parent / small.name for small in examined.thumbnails]
+    return Looks(examined, [await blocking(small.read_bytes) for small in files])
