@@ -13,8 +13,8 @@ export interface GridWindow {
 }
 
 const OVERSCAN = 2;
-/** Enough for any first screen, before anything is measured. */
-const FIRST = 48;
+/** What a server renders, and a browser before it has measured. */
+const FIRST = 12;
 
 /** Follow what part of the grid is on the screen; everything is, for a list shorter than `from`. */
 export function useWindow(

@@ -1,0 +1,135 @@
+import AxeBuilder from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+import { expect, png, test, unique } from './fixtures.ts';
+import { Studio } from './studio.ts';
+
+interface Scene {
+  page: Page;
+  studio: Studio;
+}
+
+/** Where the pictures of the states go, for people to look at; none are taken without it. */
+const PICTURES = process.env.PICTURES;
+const PHONE = { width: 390, height: 844 };
+const DESKTOP = { width: 1280, height: 900 };
+
+const states: Record<string, (scene: Scene) => Promise<void>> = {
+  async empty({ page }) {
+    await page.goto('/?q=nothing-has-this-name');
+    await expect(page.getByText('Nothing matches.')).toBeVisible();
+  },
+  async loading({ page }) {
+    await page.route('**/media?**', () => undefined);
+    await page.goto('/');
+    await expect(page.getByRole('status', { name: 'Loading' })).toBeVisible();
+  },
+  async error({ page }) {
+    await page.route('**/media?**', (route) =>
+      route.fulfill({ status: 500, json: { detail: 'The database is away.' } }),
+    );
+    await page.goto('/');
+    await expect(page.getByText('The database is away.')).toBeVisible();
+  },
+  async offline({ page, studio }) {
+    await studio.open();
+    await page.context().setOffline(true);
+    await expect(page.getByText('Offline', { exact: true })).toBeVisible();
+  },
+  async unauthorised({ page }) {
+    await page.route('**/studio/token', (route) => route.fulfill({ status: 404 }));
+    await page.goto('/');
+    await page.getByLabel('Bearer token').fill('wrong');
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await expect(page.getByText('no longer accepts this token')).toBeVisible();
+  },
+  async gate({ page }) {
+    await page.route('**/studio/token', (route) => route.fulfill({ status: 404 }));
+    await page.goto('/');
+    await expect(page.getByLabel('Bearer token')).toBeVisible();
+  },
+  async working({ page, studio }) {
+    await studio.open();
+    await page.getByRole('button', { name: 'Developer' }).click();
+    const prompt = unique('hills');
+    await studio.generate(prompt, { Count: '4' });
+    await studio.card(prompt).locator('..').getByText('Code').click();
+    await studio.choose(png(`${unique('docked')}.png`), {
+      name: 'words.txt',
+      mimeType: 'text/plain',
+      buffer: Buffer.from('no'),
+    });
+    await expect(page.getByText('is not accepted here')).toBeVisible();
+  },
+  async selecting({ page, studio }) {
+    await studio.open();
+    await page.getByRole('gridcell').first().getByRole('button', { name: /^Open/ }).focus();
+    await page.keyboard.press('Space');
+    await expect(page.getByRole('toolbar')).toBeVisible();
+  },
+  async undoing({ page, studio }) {
+    await studio.open();
+    await page.getByRole('gridcell').first().getByRole('button', { name: /^Open/ }).focus();
+    await page.keyboard.press('Delete');
+    await page.getByRole('button', { name: 'Undo' }).hover();
+    await expect(page.getByText('Deleted 1')).toBeVisible();
+  },
+  async lightbox({ page, studio }) {
+    await studio.open();
+    await page.getByRole('gridcell').first().getByRole('button', { name: /^Open/ }).click();
+    await expect(studio.lightbox).toBeVisible();
+  },
+  async keys({ page, studio }) {
+    await studio.open();
+    await page.keyboard.press('?');
+    await expect(page.getByRole('dialog', { name: 'Keys' })).toBeVisible();
+  },
+};
+
+test.beforeAll(async ({ browser, baseURL }) => {
+  const studio = new Studio(await browser.newPage({ baseURL: baseURL ?? '' }));
+  await studio.open();
+  const names = Array.from({ length: 3 }, (_, nth) => `${unique('scene')}-${nth}.png`);
+  await studio.choose(...names.map(png));
+  for (const name of names) await expect(studio.tile(name)).toBeVisible();
+  await studio.page.close();
+});
+
+for (const [name, reach] of Object.entries(states)) {
+  test(`axe finds nothing where the page is ${name}, light and dark, wide and narrow`, async ({
+    page,
+  }) => {
+    await reach({ page, studio: new Studio(page) });
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const [width, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+        await page.setViewportSize(viewport);
+        if (PICTURES)
+          await page.screenshot({ path: `${PICTURES}/${name}-${width}-${colorScheme}.png` });
+        if (width === 'phone' && colorScheme === 'dark') continue;
+        const { violations } = await new AxeBuilder({ page }).analyze();
+        expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+      }
+    }
+  });
+}
+
+test('the page is there within a second, and nothing moves while it comes', async ({ page }) => {
+  await page.addInitScript(() => {
+    const shifts: number[] = [];
+    Object.assign(window, { shifts });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries())
+        shifts.push((entry as never as { value: number }).value);
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+  await page.goto('/');
+  await expect(page.getByText('Live', { exact: true })).toBeVisible();
+  await expect(page.getByRole('gridcell').first().getByRole('img')).toBeVisible();
+  const { paint, shift } = await page.evaluate(() => ({
+    paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Number.NaN,
+    shift: (window as never as { shifts: number[] }).shifts.reduce((sum, value) => sum + value, 0),
+  }));
+  console.log(`first contentful paint ${Math.round(paint)} ms, layout shift ${shift.toFixed(4)}`);
+  expect(paint).toBeLessThan(1000);
+  expect(shift).toBe(0);
+});
