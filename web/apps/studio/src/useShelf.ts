@@ -1,5 +1,5 @@
 import type { MediaKind, MediaSource } from '@project/realtime';
-import { useCallback, useEffect, useState } from 'react';
+import { useEffect, useState } from 'react';
 
 /** What of the library is shown; it stands in the page's address, so that it can be shared and gone back to. */
 export interface ShelfView {
@@ -18,13 +18,11 @@ export function useShelf(): [ShelfView, (part: Partial<ShelfView>) => void] {
     addEventListener('popstate', back);
     return () => removeEventListener('popstate', back);
   }, []);
-  const change = useCallback((part: Partial<ShelfView>) => {
-    setView((before) => {
-      const next = { ...before, ...part };
-      write(next, 'q' in part);
-      return next;
-    });
-  }, []);
+  const change = (part: Partial<ShelfView>) => {
+    const next = { ...view, ...part };
+    setView(next);
+    write(next, 'q' in part);
+  };
   return [view, change];
 }
 
@@ -41,6 +39,5 @@ function write(view: ShelfView, replace: boolean) {
     else search.delete(name);
   }
   const address = search.size ? `?${search}` : location.pathname;
-  if (address === location.search || (!search.size && !location.search)) return;
   history[replace ? 'replaceState' : 'pushState'](null, '', address);
 }
