@@ -90,7 +90,7 @@ async function bend(page: Page, change: (ticket: Ticket) => Promise<Ticket> | Ti
 
 async function refusedPut(page: Page, name: string): Promise<[status: number, code: string]> {
   const refused = page.waitForResponse((answer) => answer.request().method() === 'PUT');
-  await page.locator('input[type=file]').setInputFiles(png(name));
+  await page.locator('input[type=file][multiple]').setInputFiles(png(name));
   const answer = await refused;
   return [answer.status(), /<Code>(\w+)/.exec(await answer.text())?.[1] ?? ''];
 }
@@ -110,7 +110,7 @@ test('a big film goes up in chunks through three cuts, and arrives byte for byte
   const hash = await writeFilm(page, file, BIG);
   await control({ faults: [CUTS], seed: SEED });
   const begun = page.waitForResponse('**/media/upload/init');
-  await page.locator('input[type=file]').setInputFiles(file);
+  await page.locator('input[type=file][multiple]').setInputFiles(file);
   const ticket: Ticket = await (await begun).json();
   await expect(studio.tile(name)).toBeVisible({ timeout: 90_000 });
   expect(await hashOf(ticket.objectPath)).toBe(hash);
@@ -125,7 +125,7 @@ test('a small picture goes up in one PUT and is shown from the bucket', async ({
   page,
 }) => {
   const name = `${unique('small')}.png`;
-  await page.locator('input[type=file]').setInputFiles(png(name));
+  await page.locator('input[type=file][multiple]').setInputFiles(png(name));
   await studio.expectPicture(studio.tile(name).getByRole('img'));
   const source = await studio.tile(name).getByRole('img').getAttribute('src');
   expect(new URL(source ?? '', STUDIO).pathname).toMatch(/^\/m\/[\w-]+$/);
@@ -183,7 +183,7 @@ test('an address that was used takes nothing more, and the page says what to do'
 }) => {
   const [first, second] = [`${unique('first')}.png`, `${unique('second')}.png`];
   const begun = page.waitForResponse('**/media/upload/init');
-  await page.locator('input[type=file]').setInputFiles(png(first));
+  await page.locator('input[type=file][multiple]').setInputFiles(png(first));
   const { uploadURL, headers }: Ticket = await (await begun).json();
   await expect(studio.tile(first)).toBeVisible();
   await bend(page, ({ objectPath, ...rest }) => ({ ...rest, objectPath, uploadURL, headers }));

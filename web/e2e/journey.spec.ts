@@ -1,31 +1,5 @@
-import { randomUUID } from 'node:crypto';
-import { test as base, expect } from '@playwright/test';
-import { paintPng } from './picture.ts';
+import { drop, expect, png, pngFile, test, unique } from './fixtures.ts';
 import { Studio } from './studio.ts';
-
-const test = base.extend<{ studio: Studio; complaints: string[] }>({
-  complaints: [
-    async ({ page }, use) => {
-      const complaints: string[] = [];
-      page.on('pageerror', (error) => complaints.push(error.message));
-      page.on('console', (message) => {
-        if (/Content Security Policy|Warning:/.test(message.text()))
-          complaints.push(message.text());
-      });
-      await use(complaints);
-      expect(complaints).toEqual([]);
-    },
-    { auto: true },
-  ],
-  studio: async ({ page }, use) => {
-    const studio = new Studio(page);
-    await studio.open();
-    await use(studio);
-  },
-});
-
-const unique = (words: string) => `${words} ${randomUUID().slice(0, 8)}`;
-const png = (name: string) => ({ name, mimeType: 'image/png', buffer: paintPng({ hue: 30 }) });
 
 test('a prompt becomes a picture: real progress, a partial picture, then the finished one', async ({
   studio,
@@ -62,21 +36,9 @@ test('chosen and dropped files arrive in the library', async ({ studio, page }) 
     string,
     string,
   ];
-  await page.locator('input[type=file]').setInputFiles(png(chosen));
+  await page.locator('input[type=file][multiple]').setInputFiles(png(chosen));
   await studio.expectPicture(studio.tile(chosen).getByRole('img'));
-  const bytes = [...png(dropped).buffer];
-  const transfer = await page.evaluateHandle(
-    ({ name, bytes }) => {
-      const made = new DataTransfer();
-      made.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' }));
-      return made;
-    },
-    { name: dropped, bytes },
-  );
-  await page.dispatchEvent('body', 'dragenter', { dataTransfer: transfer });
-  await expect(page.getByText('Drop to upload')).toBeVisible();
-  await page.dispatchEvent('body', 'drop', { dataTransfer: transfer });
-  await expect(page.getByText('Drop to upload')).toBeHidden();
+  await drop(page, [pngFile(dropped)]);
   await studio.expectPicture(studio.tile(dropped).getByRole('img'));
 });
 
@@ -94,7 +56,7 @@ test('a file whose confirmation fails is tried again without sending its bytes t
     (route) => route.fulfill({ status: 500, body: '{}' }),
     { times: 1 },
   );
-  await page.locator('input[type=file]').setInputFiles(png(name));
+  await page.locator('input[type=file][multiple]').setInputFiles(png(name));
   await page.getByRole('button', { name: `Retry ${name}` }).click();
   await studio.expectPicture(studio.tile(name).getByRole('img'));
   expect(puts).toBe(1);
@@ -103,7 +65,7 @@ test('a file whose confirmation fails is tried again without sending its bytes t
 test('a file that is not what it says is refused in words', async ({ page, studio }) => {
   const name = `${unique('liar')}.png`;
   await page
-    .locator('input[type=file]')
+    .locator('input[type=file][multiple]')
     .setInputFiles({ name, mimeType: 'image/png', buffer: Buffer.from('no picture') });
   const row = page.getByRole('listitem').filter({ hasText: name });
   await expect(row.locator('.pu-error')).not.toBeEmpty();
@@ -118,7 +80,7 @@ test('the keyboard alone opens, walks, closes and deletes', async ({ studio, pag
     string,
   ];
   for (const name of names) {
-    await page.locator('input[type=file]').setInputFiles(png(name));
+    await page.locator('input[type=file][multiple]').setInputFiles(png(name));
     await expect(studio.tile(name)).toBeVisible();
   }
   const [first, second] = names;
@@ -130,7 +92,6 @@ test('the keyboard alone opens, walks, closes and deletes', async ({ studio, pag
   await page.keyboard.press('Escape');
   await expect(studio.lightbox).toBeHidden();
   await expect(studio.tile(second)).toBeFocused();
-  await page.keyboard.press('Delete');
   await page.keyboard.press('Delete');
   await expect(studio.tile(second)).toHaveCount(0);
   await expect(studio.tile(first)).toBeFocused();
@@ -153,11 +114,12 @@ test('a second tab sees new items and deletions live', async ({ studio, context,
   const other = new Studio(await context.newPage());
   await other.open();
   const name = `${unique('shared')}.png`;
-  await page.locator('input[type=file]').setInputFiles(png(name));
+  await page.locator('input[type=file][multiple]').setInputFiles(png(name));
   await studio.expectPicture(other.tile(name).getByRole('img'));
   await other.tile(name).focus();
   await other.page.keyboard.press('Delete');
-  await other.page.keyboard.press('Delete');
+  await expect(other.tile(name)).toHaveCount(0);
+  await other.page.close({ runBeforeUnload: true });
   await expect(studio.tile(name)).toHaveCount(0);
 });
 
@@ -181,7 +143,7 @@ test('a page that was offline says so, and catches up', async ({ studio, context
   await context.setOffline(true);
   await expect(studio.page.getByText('Offline', { exact: true })).toBeVisible();
   const name = `${unique('meanwhile')}.png`;
-  await other.page.locator('input[type=file]').setInputFiles(png(name));
+  await other.page.locator('input[type=file][multiple]').setInputFiles(png(name));
   await expect(other.tile(name)).toBeVisible();
   await expect(studio.tile(name)).toHaveCount(0);
   await context.setOffline(false);

@@ -3,18 +3,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findChromium } from './chromium.mjs';
+import { findPort, start, stop, waitUntilReady } from './program.mjs';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
-const program = process.env.MEDIA_PIPELINE ?? join(web, '..', '.venv', 'bin', 'media-pipeline');
 const python = process.env.PYTHON ?? join(web, '..', '.venv', 'bin', 'python');
 const BUCKET = 'journey-bucket';
-const READY_WITHIN = 60_000;
-let stopping = false;
 
 process.exitCode = findChromium() ? await run() : refuse();
 
@@ -48,8 +45,7 @@ async function run() {
       FAKE_GCS_BUCKET: BUCKET,
     });
   } finally {
-    stopping = true;
-    await Promise.all(started.reverse().map(stop));
+    await Promise.all(started.reverse().map((one) => stop(one)));
     rmSync(state, { recursive: true, force: true });
   }
 }
@@ -76,37 +72,6 @@ async function makeBucket(gcs, origin) {
   };
 }
 
-function start(port, state, settings) {
-  const service = spawn(program, ['dev'], {
-    env: { ...process.env, PORT: String(port), HOME: state, XDG_STATE_HOME: state, ...settings },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  service.once('exit', (code, signal) => {
-    if (!stopping)
-      console.error(`The program ended in the middle of the journey: ${signal ?? code}.`);
-  });
-  return service;
-}
-
-async function stop(service) {
-  if (service.exitCode !== null || service.signalCode !== null) return;
-  service.kill('SIGTERM');
-  const timer = setTimeout(() => service.kill('SIGKILL'), 15_000);
-  await once(service, 'exit');
-  clearTimeout(timer);
-}
-
-async function waitUntilReady(url, service) {
-  const deadline = Date.now() + READY_WITHIN;
-  while (Date.now() < deadline) {
-    if (service.exitCode !== null) throw new Error(`The program ended with ${service.exitCode}.`);
-    const answer = await fetch(`${url}/readyz`).catch(() => undefined);
-    if (answer?.ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  throw new Error('The program was not ready in time.');
-}
-
 async function walk(addresses) {
   const command = join(web, 'node_modules', '@playwright', 'test', 'cli.js');
   const args = [command, 'test', '--config', join(web, 'e2e'), ...process.argv.slice(2)];
@@ -116,12 +81,4 @@ async function walk(addresses) {
     'exit',
   );
   return code ?? 1;
-}
-
-async function findPort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

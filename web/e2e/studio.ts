@@ -4,8 +4,8 @@ import { expect, type Locator, type Page } from '@playwright/test';
 export class Studio {
   constructor(readonly page: Page) {}
 
-  async open() {
-    await this.page.goto('/');
+  async open(address = '/') {
+    await this.page.goto(address);
     await expect(this.page.getByText('Live', { exact: true })).toBeVisible();
     await expect(this.page.getByRole('button', { name: 'Generate' })).toBeVisible();
   }
@@ -24,6 +24,15 @@ export class Studio {
 
   tile(name: string): Locator {
     return this.page.getByRole('button', { name: `Open ${name}` });
+  }
+
+  /** The row of a file in the dock, or of one that was refused. */
+  row(name: string): Locator {
+    return this.page.getByRole('listitem').filter({ hasText: name });
+  }
+
+  async choose(...files: { name: string; mimeType: string; buffer: Buffer }[]) {
+    await this.page.locator('input[type=file][multiple]').setInputFiles(files);
   }
 
   get lightbox(): Locator {

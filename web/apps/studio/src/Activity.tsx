@@ -1,5 +1,6 @@
 import { isEnded, type LiveJob, type ServiceOptions, useJobs } from '@project/realtime';
 import { type CardJob, JobCard } from '@project/ui';
+import { Snippet } from './Snippet.js';
 import { useDismissed } from './useDismissed.js';
 
 interface ActivityProps {
@@ -30,6 +31,7 @@ export function Activity({ service, onReuse, onProblem }: ActivityProps) {
               onReuse={onReuse}
               onDismiss={dismiss}
             />
+            <JobCode job={job} />
           </li>
         ))}
       </ul>
@@ -38,6 +40,13 @@ export function Activity({ service, onReuse, onProblem }: ActivityProps) {
       </p>
     </section>
   );
+}
+
+/** How this job was asked for. */
+function JobCode({ job }: { job: LiveJob }) {
+  if (!job.request) return null;
+  const kind = job.kind.includes('video') ? 'video' : 'image';
+  return <Snippet path={`/generate/${kind}`} body={job.request} hook={kind} />;
 }
 
 function isGeneration({ kind }: LiveJob): boolean {

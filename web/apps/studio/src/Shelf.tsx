@@ -1,95 +1,120 @@
-import {
-  type MediaKind,
-  type ServiceOptions,
-  useMediaLibrary,
-  useMediaUpload,
-} from '@project/realtime';
+import { type MediaItem, type ServiceOptions, useMediaUpload } from '@project/realtime';
 import { MediaLibrary, MediaUploader } from '@project/ui';
-import { useDeferredValue, useState } from 'react';
+import { type ReactNode, useCallback, useDeferredValue } from 'react';
 import { Examples } from './Examples.js';
 import { visible } from './errors.js';
+import { ImportForm } from './ImportForm.js';
+import { deleteMany } from './operations.js';
+import { Quota } from './Quota.js';
+import { useLibrary } from './useLibrary.js';
+import { type ShelfView, useShelf } from './useShelf.js';
+import { Workshop } from './Workshop.js';
 
 interface ShelfProps {
   service: ServiceOptions;
   onExample: (prompt: string) => void;
-  onProblem: (problem: unknown) => void;
 }
 
-type Filter = MediaKind | 'all';
-
-const filters: readonly [Filter, string][] = [
-  ['all', 'All'],
-  ['image', 'Images'],
-  ['video', 'Videos'],
-];
-
 /** What the user owns, with the way to add to it. */
-export function Shelf({ service, onExample, onProblem }: ShelfProps) {
-  const [filter, setFilter] = useState<Filter>('all');
-  const [search, setSearch] = useState('');
-  const q = useDeferredValue(search.trim());
-  const kind = filter === 'all' ? undefined : filter;
-  const library = useMediaLibrary({ ...service, kind, q: q || undefined, limit: 60 });
-  const { upload, isUploading, progress, uploads, remove } = useMediaUpload(service);
-  const rejected = uploads.filter(({ error }) => error?.step === 'ingest');
-  const narrowed = kind !== undefined || q !== '';
+export function Shelf({ service, onExample }: ShelfProps) {
+  const [view, change] = useShelf();
+  const q = useDeferredValue(view.q.trim());
+  const library = useLibrary(service, { ...view, q });
+  const { upload, isUploading, progress } = useMediaUpload(service);
+  const remove = useCallback((paths: readonly string[]) => deleteMany(service, paths), [service]);
+  const narrowed = view.kind || view.source || q;
   const signedOut = library.error !== null && visible(library.error) === null;
   const vacant = narrowed ? 'Nothing matches.' : <Examples onChoose={onExample} />;
-  const empty = signedOut ? 'Your library appears here once a token is accepted.' : vacant;
   return (
     <section aria-label="Library" className="shelf">
       <div className="shelf-head">
         <h2>Library</h2>
-        <fieldset className="pu-segments">
-          <legend className="pu-sr">Show</legend>
-          {filters.map(([value, label]) => (
-            <label key={value}>
-              <input
-                type="radio"
-                name="filter"
-                checked={filter === value}
-                onChange={() => setFilter(value)}
-              />
-              {label}
-            </label>
-          ))}
-        </fieldset>
-        <input
-          className="pu-input search"
-          type="search"
-          aria-label="Search the library"
-          placeholder="Search"
-          value={search}
-          onChange={({ target }) => setSearch(target.value)}
-        />
+        <Quota service={service} />
+        <Filters view={view} onChange={change} />
       </div>
-      <MediaUploader
-        upload={upload}
-        isUploading={isUploading}
-        progress={progress}
-        dropTarget="page"
-      />
-      {rejected.map(({ id, file, error }) => (
-        <div key={id} className="banner" role="alert">
-          <p>
-            <bdi>{file.name}</bdi>: {error?.message}
-          </p>
-          <button type="button" className="pu-button" data-look="quiet" onClick={() => remove(id)}>
-            Dismiss
-          </button>
-        </div>
-      ))}
-      <MediaLibrary
-        items={library.items}
+      <div className="add">
+        <MediaUploader
+          upload={upload}
+          isUploading={isUploading}
+          progress={progress}
+          dropTarget="page"
+          rows="refused"
+          capture="environment"
+          directory
+        />
+        <ImportForm service={service} />
+      </div>
+      <MediaLibrary<MediaItem>
+        items={library.items as MediaItem[]}
         loading={library.isLoading}
         error={visible(library.error)}
-        onRetry={() => void library.refetch()}
+        onRetry={library.refetch}
         hasMore={library.hasMore}
         loadingMore={library.isLoadingMore}
-        onLoadMore={() => void library.loadMore()}
-        onDelete={(path) => void library.remove(path).catch(onProblem)}
-        emptyState={empty}
+        onLoadMore={library.loadMore}
+        onDeleteMany={remove}
+        lightboxActions={(item) => (
+          <Workshop key={item.path} service={service} item={item} onRenamed={library.refetch} />
+        )}
+        emptyState={signedOut ? 'Your library appears here once a token is accepted.' : vacant}
       />
     </section>
+  );
+}
+
+interface FiltersProps {
+  view: ShelfView;
+  onChange: (part: Partial<ShelfView>) => void;
+}
+
+function Filters({ view, onChange }: FiltersProps) {
+  return (
+    <search className="filters">
+      <Choice label="Kind" value={view.kind} onChange={(kind) => onChange({ kind })}>
+        <option value="">All kinds</option>
+        <option value="image">Images</option>
+        <option value="video">Videos</option>
+        <option value="file">Files</option>
+      </Choice>
+      <Choice label="Source" value={view.source} onChange={(source) => onChange({ source })}>
+        <option value="">Any source</option>
+        <option value="generated">Generated</option>
+        <option value="upload">Uploaded</option>
+        <option value="import">Imported</option>
+        <option value="process">Made of others</option>
+      </Choice>
+      <Choice label="Order" value={view.sort} onChange={(sort) => onChange({ sort })}>
+        <option value="">Newest</option>
+        <option value="oldest">Oldest</option>
+        <option value="largest">Largest</option>
+      </Choice>
+      <input
+        className="pu-input search"
+        type="search"
+        aria-label="Search the library"
+        placeholder="Search"
+        maxLength={200}
+        value={view.q}
+        onChange={({ target }) => onChange({ q: target.value })}
+      />
+    </search>
+  );
+}
+
+function Choice<Value extends string>(props: {
+  label: string;
+  value: Value;
+  onChange: (value: Value) => void;
+  children: ReactNode;
+}) {
+  return (
+    <select
+      className="pu-input"
+      aria-label={props.label}
+      value={props.value}
+      onChange={({ target }) => props.onChange(target.value as Value)}
+    >
+      {props.children}
+    </select>
   );
 }

@@ -1,10 +1,12 @@
-import { useJobEvents } from '@project/realtime';
-import { type CardJob, toDraft } from '@project/ui';
+import { useJobEvents, useMediaUpload } from '@project/realtime';
+import { type CardJob, toDraft, UploadDock } from '@project/ui';
 import { useMemo, useState } from 'react';
 import { Activity } from './Activity.js';
 import { ConnectionDot } from './ConnectionDot.js';
 import { Create, type Seed } from './Create.js';
+import { Developer } from './Developer.js';
 import { Shelf } from './Shelf.js';
+import { Shortcuts } from './Shortcuts.js';
 import { HOME, type Session } from './session.js';
 import { TokenForm } from './TokenForm.js';
 import { Wordmark } from './Wordmark.js';
@@ -20,6 +22,8 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
   const service = useMemo(() => ({ ...HOME, headers: session.headers }), [session]);
   const { status } = useJobEvents(service);
   const [seed, setSeed] = useState<Seed>({ key: 0, draft: {} });
+  const [developing, setDeveloping] = useState(false);
+  const { uploads, cancel, retry, remove } = useMediaUpload(service);
   const [notice, setNotice] = useState<string | null>(null);
 
   const compose = (draft: Seed['draft']) => {
@@ -36,6 +40,15 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
       <header className="bar">
         <Wordmark />
         <ConnectionDot status={status} />
+        <button
+          type="button"
+          className="pu-button"
+          data-look="quiet"
+          aria-expanded={developing}
+          onClick={() => setDeveloping(!developing)}
+        >
+          Developer
+        </button>
         {session.pasted && (
           <button type="button" className="pu-button" data-look="quiet" onClick={onSignOut}>
             Forget token
@@ -66,8 +79,16 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
         )}
         <Create service={service} seed={seed} />
         <Activity service={service} onReuse={reuse} onProblem={report} />
-        <Shelf service={service} onExample={(prompt) => compose({ prompt })} onProblem={report} />
+        <Shelf service={service} onExample={(prompt) => compose({ prompt })} />
       </main>
+      <UploadDock
+        uploads={uploads}
+        onCancel={cancel}
+        onRetry={(id) => retry(id).catch(() => undefined)}
+        onRemove={remove}
+      />
+      {developing && <Developer service={service} onClose={() => setDeveloping(false)} />}
+      <Shortcuts />
     </>
   );
 }

@@ -1,4 +1,4 @@
-import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 'react';
 import { Button } from './Button.js';
 import { Icon } from './icons.js';
 import { describe, formatBytes, formatDate, kindOf, type LibraryItem, nameOf } from './media.js';
@@ -10,10 +10,24 @@ export interface LightboxProps {
   path: string | null;
   onPathChange: (path: string | null) => void;
   onDelete?: ((path: string) => void) | undefined;
+  /** False where a deletion can be undone. */
+  askBeforeDelete?: boolean;
+  /** More to show and do below the item. */
+  actions?: ((item: LibraryItem) => ReactNode) | undefined;
+  /** Shown above all else, as nothing outside of a dialog can be reached. */
+  notice?: ReactNode;
 }
 
 /** One item, large, in a native dialog: arrows walk, Escape closes, focus returns where it was. */
-export function Lightbox({ items, path, onPathChange, onDelete }: LightboxProps) {
+export function Lightbox({
+  items,
+  path,
+  onPathChange,
+  onDelete,
+  askBeforeDelete = true,
+  actions,
+  notice,
+}: LightboxProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const index = items.findIndex((item) => item.path === path);
   const item = items[index];
@@ -33,9 +47,12 @@ export function Lightbox({ items, path, onPathChange, onDelete }: LightboxProps)
     onDelete?.(doomed.path);
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.target instanceof HTMLVideoElement) return;
-    if (event.key === 'ArrowRight') go(1);
-    if (event.key === 'ArrowLeft') go(-1);
+    const target = event.target as Element;
+    if (target.matches('video, input, select, textarea')) return;
+    const forward = getComputedStyle(event.currentTarget).direction === 'rtl' ? -1 : 1;
+    if (event.key === 'ArrowRight') go(forward);
+    if (event.key === 'ArrowLeft') go(-forward);
+    if (event.key === 'Delete' && item && onDelete && !askBeforeDelete) remove(item);
   };
 
   return (
@@ -53,6 +70,7 @@ export function Lightbox({ items, path, onPathChange, onDelete }: LightboxProps)
           <Bar
             key={item.path}
             item={item}
+            ask={askBeforeDelete}
             onDelete={onDelete && (() => remove(item))}
             onClose={() => onPathChange(null)}
           />
@@ -61,20 +79,22 @@ export function Lightbox({ items, path, onPathChange, onDelete }: LightboxProps)
             <Stage item={item} />
             <Step to="next" disabled={index === items.length - 1} onClick={() => go(1)} />
           </div>
-          <Details item={item} />
+          <Details item={item}>{actions?.(item)}</Details>
         </div>
       )}
+      {notice}
     </dialog>
   );
 }
 
 interface BarProps {
   item: LibraryItem;
+  ask: boolean;
   onDelete?: (() => void) | undefined;
   onClose: () => void;
 }
 
-function Bar({ item, onDelete, onClose }: BarProps) {
+function Bar({ item, ask, onDelete, onClose }: BarProps) {
   const [asked, setAsked] = useState(false);
   return (
     <div className="pu-lightbox-bar">
@@ -96,7 +116,7 @@ function Bar({ item, onDelete, onClose }: BarProps) {
           icon="trash"
           aria-label={asked ? 'Press again to delete' : 'Delete'}
           onBlur={() => setAsked(false)}
-          onClick={asked ? onDelete : () => setAsked(true)}
+          onClick={asked || !ask ? onDelete : () => setAsked(true)}
         >
           {asked && 'Delete?'}
         </Button>
@@ -145,7 +165,8 @@ function Step({
 
 function Stage({ item }: { item: LibraryItem }) {
   const kind = kindOf(item);
-  if (kind === 'image') return <img key={item.path} src={item.url} alt={describe(item)} />;
+  if (kind === 'image')
+    return <img key={item.path} src={item.url} alt={item.alt || describe(item)} />;
   if (kind === 'video') {
     return (
       // biome-ignore lint/a11y/useMediaCaption: generated and uploaded videos come without captions
@@ -163,7 +184,7 @@ function Stage({ item }: { item: LibraryItem }) {
   return <p className="pu-note">No preview for this type. Download it to look inside.</p>;
 }
 
-function Details({ item }: { item: LibraryItem }) {
+function Details({ item, children }: { item: LibraryItem; children: ReactNode }) {
   const facts: [string, string | number | null | undefined | false][] = [
     ['Dimensions', item.width && item.height && `${item.width} × ${item.height}`],
     ['Length', item.duration && `${item.duration.toFixed(1)} s`],
@@ -186,6 +207,7 @@ function Details({ item }: { item: LibraryItem }) {
           ),
         )}
       </dl>
+      {children}
     </div>
   );
 }

@@ -1,85 +1,158 @@
-import { type KeyboardEvent, useEffect, useState } from 'react';
+// biome-ignore-all lint/a11y/useSemanticElements: a table cannot wrap its cells into as many columns as fit
+// biome-ignore-all lint/a11y/useFocusableInteractive: the focus is on the button in a cell
+import {
+  type CSSProperties,
+  type FocusEvent,
+  type MouseEvent,
+  memo,
+  useEffect,
+  useRef,
+  useState,
+} from 'react';
 import { Icon } from './icons.js';
-import { describe, formatDuration, kindOf, type LibraryItem, nameOf } from './media.js';
+import { describe, formatDuration, kindOf, type LibraryItem, nameOf, tintOf } from './media.js';
+import type { Messages } from './messages.js';
 
 interface MediaTileProps {
   item: LibraryItem;
+  words: Messages;
+  row: number;
   active: boolean;
-  onOpen: () => void;
+  /** Undefined where nothing can be selected. */
+  selected: boolean | undefined;
+  style?: CSSProperties | undefined;
+  onPress: (event: MouseEvent) => void;
   onActivate: () => void;
-  onMove: (event: KeyboardEvent) => void;
+  onSelect?: (() => void) | undefined;
   onDelete?: (() => void) | undefined;
 }
 
-const ARMED_FOR = 4_000;
+const HOLD = 450;
+const PREVIEW_AFTER = 150;
 
-export function MediaTile({ item, active, onOpen, onActivate, onMove, onDelete }: MediaTileProps) {
-  const { armed, press, disarm } = useArmed(onDelete);
+export function MediaTile({ item, words, active, selected, ...props }: MediaTileProps) {
+  const { row, style, onPress, onActivate, onSelect, onDelete } = props;
+  const hold = useHold(onSelect);
+  const preview = usePreview(kindOf(item) === 'video');
   const name = nameOf(item);
+  const tabIndex = active ? 0 : -1;
   return (
-    <li className="pu-tile" onBlur={disarm}>
-      <button
-        type="button"
-        className="pu-tile-open"
-        tabIndex={active ? 0 : -1}
-        aria-label={`Open ${describe(item)}`}
-        aria-keyshortcuts={onDelete ? 'Delete' : undefined}
-        onClick={onOpen}
-        onFocus={onActivate}
-        onKeyDown={(event) => {
-          if (event.key === 'Delete' && onDelete) press();
-          else if (event.key === 'Escape') disarm();
-          else onMove(event);
-        }}
+    <div className="pu-row-of-one" role="row" aria-rowindex={row} style={style}>
+      <div
+        className="pu-tile"
+        role="gridcell"
+        aria-selected={selected}
+        style={{ backgroundColor: tintOf(item) }}
+        {...preview.handlers}
       >
-        <Visual item={item} />
-      </button>
-      {onDelete && (
         <button
           type="button"
-          className="pu-tile-delete"
-          tabIndex={active ? 0 : -1}
-          data-armed={armed || undefined}
-          aria-label={armed ? `Press again to delete ${name}` : `Delete ${name}`}
-          onClick={press}
+          className="pu-tile-open"
+          tabIndex={tabIndex}
+          aria-label={words.open(describe(item))}
+          aria-keyshortcuts={onDelete ? 'Delete' : undefined}
+          onClick={(event) => !hold.swallow() && onPress(event)}
+          onFocus={onActivate}
+          {...hold.handlers}
         >
-          <Icon name="trash" />
-          {armed && 'Delete?'}
+          <Visual item={item} playing={preview.playing} />
         </button>
-      )}
-      <span className="pu-sr" role="status">
-        {armed && `Press again to delete ${name}`}
-      </span>
-    </li>
+        {onSelect && (
+          <button
+            type="button"
+            className="pu-tile-select"
+            aria-pressed={selected}
+            tabIndex={tabIndex}
+            aria-label={words.select(name)}
+            onClick={onSelect}
+          >
+            <Icon name="check" />
+          </button>
+        )}
+        {onDelete && (
+          <button
+            type="button"
+            className="pu-tile-delete"
+            tabIndex={tabIndex}
+            aria-label={words.deleteOne(name)}
+            onClick={onDelete}
+          >
+            <Icon name="trash" />
+          </button>
+        )}
+      </div>
+    </div>
   );
 }
 
-/** The first press asks, the second one within a moment does. */
-function useArmed(action: (() => void) | undefined) {
-  const [armed, setArmed] = useState(false);
-  useEffect(() => {
-    if (!armed) return;
-    const timer = setTimeout(() => setArmed(false), ARMED_FOR);
-    return () => clearTimeout(timer);
-  }, [armed]);
-  const press = () => {
-    setArmed(!armed);
-    if (armed) action?.();
+/** A long press of a finger selects; the click that follows it does nothing more. */
+function useHold(action: (() => void) | undefined) {
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const held = useRef(false);
+  const stop = () => clearTimeout(timer.current);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return {
+    swallow() {
+      const was = held.current;
+      held.current = false;
+      return was;
+    },
+    handlers: action && {
+      onPointerDown({ pointerType }: { pointerType: string }) {
+        held.current = false;
+        if (pointerType !== 'touch') return;
+        timer.current = setTimeout(() => {
+          held.current = true;
+          action();
+        }, HOLD);
+      },
+      onPointerUp: stop,
+      onPointerCancel: stop,
+      onPointerLeave: stop,
+    },
   };
-  return { armed, press, disarm: () => setArmed(false) };
 }
 
-function Visual({ item }: { item: LibraryItem }) {
+/** A video plays, muted, while it is pointed at or focused, unless the reader wants no motion or no data. */
+function usePreview(isVideo: boolean) {
+  const [wanted, setWanted] = useState(false);
+  const [playing, setPlaying] = useState(false);
+  useEffect(() => {
+    if (!wanted) return setPlaying(false);
+    const timer = setTimeout(() => setPlaying(mayPlay()), PREVIEW_AFTER);
+    return () => clearTimeout(timer);
+  }, [wanted]);
+  const start = () => setWanted(true);
+  const stop = (event: FocusEvent | unknown) => {
+    const { currentTarget, relatedTarget } = event as FocusEvent;
+    if (!(relatedTarget instanceof Node && currentTarget.contains(relatedTarget))) setWanted(false);
+  };
+  const handlers = isVideo
+    ? { onPointerEnter: start, onPointerLeave: stop, onFocus: start, onBlur: stop }
+    : {};
+  return { playing, handlers };
+}
+
+function mayPlay(): boolean {
+  const { connection } = navigator as { connection?: { saveData?: boolean } };
+  return !connection?.saveData && !matchMedia('(prefers-reduced-motion: reduce)').matches;
+}
+
+const Visual = memo(function Visual({ item, playing }: { item: LibraryItem; playing: boolean }) {
   const [broken, setBroken] = useState(false);
   const kind = kindOf(item);
   if (broken || kind === 'file') return <FileFace item={item} />;
   const onError = () => setBroken(true);
   return (
     <>
-      {kind === 'image' || item.thumbnailUrl ? (
+      {kind === 'image' || (item.thumbnailUrl && !playing) ? (
         <img
           src={item.thumbnailUrl ?? item.url}
-          alt={describe(item)}
+          srcSet={
+            item.thumbnails?.map(({ url, width }) => `${url} ${width}w`).join(', ') || undefined
+          }
+          sizes="200px"
+          alt={item.alt || describe(item)}
           width={item.width ?? undefined}
           height={item.height ?? undefined}
           loading="lazy"
@@ -87,7 +160,16 @@ function Visual({ item }: { item: LibraryItem }) {
           onError={onError}
         />
       ) : (
-        <video src={item.url} muted playsInline preload="metadata" onError={onError} />
+        <video
+          src={item.url}
+          poster={item.thumbnailUrl ?? undefined}
+          muted
+          loop
+          playsInline
+          autoPlay={playing}
+          preload="metadata"
+          onError={onError}
+        />
       )}
       {kind === 'video' && (
         <span className="pu-badge">
@@ -97,7 +179,7 @@ function Visual({ item }: { item: LibraryItem }) {
       )}
     </>
   );
-}
+});
 
 function FileFace({ item }: { item: LibraryItem }) {
   return (

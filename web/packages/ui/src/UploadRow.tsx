@@ -2,11 +2,19 @@ import { useEffect, useState } from 'react';
 import { Button } from './Button.js';
 import { Icon } from './icons.js';
 import { formatBytes, kindOf } from './media.js';
+import { type Messages, useMessages } from './messages.js';
 import { Progress } from './Progress.js';
-import type { QueueEntry } from './uploadQueue.js';
+
+/** What a row reads of an upload, of the uploader's own or of the dock's. */
+export interface RowEntry {
+  readonly file: File;
+  readonly status: string;
+  readonly error?: string | null;
+  readonly retryable?: boolean;
+}
 
 interface UploadRowProps {
-  entry: QueueEntry;
+  entry: RowEntry;
   progress: number | null;
   onRetry: () => void;
   onRemove: () => void;
@@ -14,26 +22,34 @@ interface UploadRowProps {
 
 export function UploadRow({ entry, progress, onRetry, onRemove }: UploadRowProps) {
   const { file, status, error, retryable } = entry;
-  const open = status === 'waiting' || status === 'sending';
+  const words = useMessages();
+  const failed = status === 'failed' || status === 'cancelled';
+  const open = !failed && !ENDED.includes(status);
+  const moving = ['sending', 'completing', 'stalled'].includes(status);
   return (
     <li className="pu-row" data-status={status}>
       <FilePreview file={file} />
       <div className="pu-row-text">
         <div className="pu-row-line">
           <bdi className="pu-name">{file.name}</bdi>
-          <span className="pu-note">{describeStatus(entry, progress)}</span>
+          <span className="pu-note">{describeStatus(entry, progress, words)}</span>
         </div>
-        {status === 'sending' && <Progress value={progress} label={`Uploading ${file.name}`} />}
+        {moving && <Progress value={progress} label={words.uploading(file.name)} />}
         {error && <p className="pu-error">{error}</p>}
       </div>
       <div className="pu-row-actions">
-        {status === 'failed' && retryable && (
-          <Button look="quiet" icon="retry" aria-label={`Retry ${file.name}`} onClick={onRetry} />
+        {failed && retryable && (
+          <Button
+            look="quiet"
+            icon="retry"
+            aria-label={words.retryOne(file.name)}
+            onClick={onRetry}
+          />
         )}
         <Button
           look="quiet"
           icon="close"
-          aria-label={`${open ? 'Cancel' : 'Remove'} ${file.name}`}
+          aria-label={open ? words.cancelOne(file.name) : words.removeOne(file.name)}
           onClick={onRemove}
         />
       </div>
@@ -41,11 +57,30 @@ export function UploadRow({ entry, progress, onRetry, onRemove }: UploadRowProps
   );
 }
 
-function describeStatus({ file, status }: QueueEntry, progress: number | null): string {
-  if (status === 'sending' && progress !== null)
-    return `${progress} % of ${formatBytes(file.size)}`;
-  if (status === 'waiting') return 'Waiting';
-  return status === 'done' ? 'Uploaded' : formatBytes(file.size);
+const ENDED = ['done', 'processing'];
+
+function describeStatus(
+  { file, status }: RowEntry,
+  progress: number | null,
+  words: Messages,
+): string {
+  const size = formatBytes(file.size);
+  const share = progress === null ? size : `${progress} % of ${size}`;
+  switch (status) {
+    case 'waiting':
+      return words.waiting;
+    case 'stalled':
+      return `${words.waitingForNetwork}, ${share}`;
+    case 'sending':
+    case 'completing':
+      return share;
+    case 'processing':
+      return words.checking;
+    case 'done':
+      return words.uploaded;
+    default:
+      return size;
+  }
 }
 
 function FilePreview({ file }: { file: File }) {

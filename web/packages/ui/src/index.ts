@@ -3,6 +3,7 @@ export { Lightbox, type LightboxProps } from './Lightbox.js';
 export { MediaLibrary, type MediaLibraryProps } from './MediaLibrary.js';
 export { MediaUploader, type MediaUploaderProps } from './MediaUploader.js';
 export type { LibraryItem } from './media.js';
+export type { Messages } from './messages.js';
 export { PromptComposer, type PromptComposerProps } from './PromptComposer.js';
 export {
   type ComposerRequest,
@@ -12,4 +13,5 @@ export {
   toDraft,
 } from './requests.js';
 export { UiProvider, type UiSettings } from './Styles.js';
+export { type DockEntry, UploadDock, type UploadDockProps } from './UploadDock.js';
 export type { UploadCallOptions, UploadedMedia, UploadFile } from './uploadQueue.js';

@@ -11,6 +11,10 @@ export interface LibraryItem {
   duration?: number | null;
   createdAt?: string | null;
   thumbnailUrl?: string | null;
+  thumbnails?: readonly { url: string; width: number }[] | null;
+  /** Base64, as ThumbHash packs it; its mean colour stands in for the picture until that is there. */
+  thumbhash?: string | null;
+  alt?: string | null;
   prompt?: string | null;
   model?: string | null;
   seed?: number | null;
@@ -36,6 +40,24 @@ export function nameOf({ name, path }: LibraryItem): string {
 
 export function describe(item: LibraryItem): string {
   return item.prompt || nameOf(item);
+}
+
+/** The mean colour of a ThumbHash: lightness and two colour differences stand in its first 18 bits. */
+export function tintOf({ thumbhash }: LibraryItem): string | undefined {
+  if (!thumbhash) return undefined;
+  const [low = 0, middle = 0, high = 0] = [...atob(thumbhash.slice(0, 4))].map((c) =>
+    c.charCodeAt(0),
+  );
+  const header = low | (middle << 8) | (high << 16);
+  const lightness = (header & 63) / 63;
+  const yellowBlue = ((header >> 6) & 63) / 31.5 - 1;
+  const redGreen = ((header >> 12) & 63) / 31.5 - 1;
+  const blue = lightness - (2 / 3) * yellowBlue;
+  const red = (3 * lightness - blue + redGreen) / 2;
+  const parts = [red, red - redGreen, blue].map((part) =>
+    Math.round(255 * Math.min(1, Math.max(0, part))),
+  );
+  return `rgb(${parts.join(' ')})`;
 }
 
 export function formatBytes(bytes: number): string {

@@ -18,6 +18,8 @@ export interface QueueEntry {
   readonly progress: number | null;
   readonly error: string | null;
   readonly retryable: boolean;
+  /** Never sent, for what it is. */
+  readonly refused: boolean;
 }
 
 export interface QueueActions {
@@ -34,12 +36,11 @@ export interface UploadQueue {
   remove(id: string): void;
 }
 
-const CONCURRENCY = 3;
 const LINGER = 4_000;
 let created = 0;
 
-/** A list of files on their way, three at a time, whatever function does the sending. */
-export function createUploadQueue(): UploadQueue {
+/** A list of files on their way, so many at a time, whatever function does the sending. */
+export function createUploadQueue(concurrency = 3): UploadQueue {
   const listeners = new Set<() => void>();
   const controllers = new Map<string, AbortController>();
   let entries: readonly QueueEntry[] = [];
@@ -58,7 +59,7 @@ export function createUploadQueue(): UploadQueue {
     const sending = entries.filter(({ status }) => status === 'sending').length;
     const next = entries
       .filter(({ status }) => status === 'waiting')
-      .slice(0, CONCURRENCY - sending);
+      .slice(0, concurrency - sending);
     for (const entry of next) void send(entry);
   }
 
@@ -106,26 +107,22 @@ export function createUploadQueue(): UploadQueue {
   };
 }
 
-/** Why this file may not go, or null when it may. */
-export function refusal(file: File, accept: string, maxSize: number, limit: string): string | null {
-  if (!matches(file, accept)) return `${file.type || 'This type'} is not accepted here.`;
-  return file.size > maxSize ? `Larger than ${limit}.` : null;
-}
-
-function matches(file: File, accept: string): boolean {
+/** Whether an input with this `accept` would take the file. */
+export function isAccepted({ name, type }: Pick<File, 'name' | 'type'>, accept: string): boolean {
   const rules = accept.split(',').map((rule) => rule.trim().toLowerCase());
   if (rules.every((rule) => rule === '')) return true;
   return rules.some((rule) => {
-    if (rule.startsWith('.')) return file.name.toLowerCase().endsWith(rule);
-    if (rule.endsWith('/*')) return file.type.startsWith(rule.slice(0, -1));
-    return file.type === rule;
+    if (rule.startsWith('.')) return name.toLowerCase().endsWith(rule);
+    if (rule.endsWith('/*')) return type.startsWith(rule.slice(0, -1));
+    return type === rule;
   });
 }
 
 function createEntry(file: File, error: string | null): QueueEntry {
   const status = error ? 'failed' : 'waiting';
   created += 1;
-  return { id: `upload-${created}`, file, status, progress: null, error, retryable: false };
+  const id = `upload-${created}`;
+  return { id, file, status, progress: null, error, retryable: false, refused: error !== null };
 }
 
 function explain(cause: unknown): Pick<QueueEntry, 'error' | 'retryable'> {

@@ -1,4 +1,5 @@
 import { type DragEvent as ReactDragEvent, useEffect, useRef, useState } from 'react';
+import { readDropped } from './droppedFiles.js';
 
 interface FileDropOptions {
   onFiles: (files: File[]) => void;
@@ -9,9 +10,9 @@ interface FileDropOptions {
 
 type AnyDragEvent = DragEvent | ReactDragEvent;
 
-/** Files dropped or pasted, here or anywhere on the page; `isOver` while some hover above. */
+/** Files dropped or pasted, here or anywhere on the page; `over` holds the types of those that hover above. */
 export function useFileDrop({ onFiles, page, disabled }: FileDropOptions) {
-  const [isOver, setOver] = useState(false);
+  const [over, setOver] = useState<readonly string[] | null>(null);
   // dragenter and dragleave fire for every child passed, so the balance tells whether we left.
   const depth = useRef(0);
 
@@ -20,21 +21,21 @@ export function useFileDrop({ onFiles, page, disabled }: FileDropOptions) {
       if (disabled || !carriesFiles(event)) return;
       event.preventDefault();
       depth.current += 1;
-      setOver(true);
+      setOver(typesOf(event));
     },
     onDragOver(event: AnyDragEvent) {
       if (!disabled && carriesFiles(event)) event.preventDefault();
     },
     onDragLeave() {
       depth.current = Math.max(0, depth.current - 1);
-      if (depth.current === 0) setOver(false);
+      if (depth.current === 0) setOver(null);
     },
     onDrop(event: AnyDragEvent) {
       depth.current = 0;
-      setOver(false);
-      if (disabled || !carriesFiles(event)) return;
+      setOver(null);
+      if (disabled || !carriesFiles(event) || !event.dataTransfer) return;
       event.preventDefault();
-      onFiles([...(event.dataTransfer?.files ?? [])]);
+      void readDropped(event.dataTransfer).then(onFiles);
     },
     onPaste(event: Pick<ClipboardEvent, 'clipboardData' | 'preventDefault'>) {
       const files = [...(event.clipboardData?.files ?? [])];
@@ -49,7 +50,7 @@ export function useFileDrop({ onFiles, page, disabled }: FileDropOptions) {
     latest.current = handlers;
   });
   useEffect(() => (page ? listen(latest) : undefined), [page]);
-  return { isOver, handlers: page ? {} : handlers };
+  return { over, handlers: page ? {} : handlers };
 }
 
 type Handlers = Record<
@@ -72,4 +73,10 @@ function listen(latest: { current: Handlers }): () => void {
 
 function carriesFiles({ dataTransfer }: AnyDragEvent): boolean {
   return !!dataTransfer && [...dataTransfer.types].includes('Files');
+}
+
+/** The types a browser tells before the drop; a folder has none. */
+function typesOf({ dataTransfer }: AnyDragEvent): string[] {
+  const items = [...(dataTransfer?.items ?? [])];
+  return items.filter(({ kind }) => kind === 'file').map(({ type }) => type);
 }

@@ -102,7 +102,7 @@ test('dropped and pasted files are uploaded, dropped text is not', async () => {
   drop(['text/plain'], []);
   expect(upload).not.toHaveBeenCalled();
   drop(['Files'], [png('a.png')]);
-  expect(upload).toHaveBeenCalledTimes(1);
+  await waitFor(() => expect(upload).toHaveBeenCalledTimes(1));
   fireEvent.paste(zone, { clipboardData: { files: [png('b.png')] } });
   await waitFor(() => expect(upload).toHaveBeenCalledTimes(2));
 });

@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { test as base, expect, type Page } from '@playwright/test';
+import { paintPng } from './picture.ts';
+import { Studio } from './studio.ts';
+
+export { expect };
+
+export const test = base.extend<{ studio: Studio; complaints: string[] }>({
+  complaints: [
+    async ({ page }, use) => {
+      const complaints: string[] = [];
+      page.on('pageerror', (error) => complaints.push(error.message));
+      page.on('console', (message) => {
+        if (/Content Security Policy|Warning:/.test(message.text()))
+          complaints.push(message.text());
+      });
+      await use(complaints);
+      expect(complaints).toEqual([]);
+    },
+    { auto: true },
+  ],
+  studio: async ({ page }, use) => {
+    const studio = new Studio(page);
+    await studio.open();
+    await use(studio);
+  },
+});
+
+export const unique = (words: string) => `${words} ${randomUUID().slice(0, 8)}`;
+export const png = (name: string) => ({
+  name,
+  mimeType: 'image/png',
+  buffer: paintPng({ hue: 30 }),
+});
+
+export interface MadeFile {
+  name: string;
+  type: string;
+  bytes: number[];
+}
+
+/** Let go of files over the page, as a person drags them in. */
+export async function drop(page: Page, files: readonly MadeFile[]) {
+  const dataTransfer = await page.evaluateHandle((files) => {
+    const made = new DataTransfer();
+    for (const { name, type, bytes } of files)
+      made.items.add(new File([new Uint8Array(bytes)], name, { type }));
+    return made;
+  }, files);
+  await page.dispatchEvent('body', 'dragenter', { dataTransfer });
+  await expect(page.getByText('Drop to upload')).toBeVisible();
+  await page.dispatchEvent('body', 'drop', { dataTransfer });
+  await expect(page.getByText('Drop to upload')).toBeHidden();
+}
+
+export const pngFile = (name: string): MadeFile => {
+  const bytes = [...paintPng({ width: 32, height: 32, hue: 60 })];
+  return { name, type: 'image/png', bytes };
+};
