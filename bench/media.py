@@ -4,7 +4,8 @@ All in one run on files made here: a photograph of 12 megapixels as JPEG, one of
 Ours goes through the workshop as the service uses it (a warm child process, files on disk), but for the
 probe, which no caller asks for alone: it runs here. The peers run in this process, FFmpeg in its own, as is
 usual. A PNG must be inflated whole before a pixel of it is known, so that alone is the floor under every way;
-it and Pillow's decode (which also undoes the filters) are rows of their own. Run it with `python -m bench.media`; pyvips and FFmpeg come with the group `bench`.
+it and Pillow's decode (which also undoes the filters) are rows of their own. Run it with
+`python -m bench.media`; pyvips and FFmpeg come with the group `bench`.
 """
 
 from __future__ import annotations
