@@ -1,6 +1,6 @@
 """What bytes in a bucket cost, beside Google's own client in threads and gcloud-aio-storage.
 
-`python -m bench.storage [--rounds 3] [--small 300] [--large-mib 256]`; the peers come with
+`python -m bench.storage [--rounds 3] [--small 300] [--large-mib 64]`; the peers come with
 `uv sync --group bench`. All talk to the tests' fake of Google Cloud Storage in the same run, each in a
 process of its own, in turns; figures are medians of the rounds. Lag is by how much a task that sleeps a
 millisecond oversleeps: the worst case of a phase. Memory is the most that the process ever had.
@@ -250,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--small", type=int, default=300)
-    parser.add_argument("--large-mib", type=int, default=256)
+    parser.add_argument("--large-mib", type=int, default=64)
     for hidden in ("--peer", "--url", "--bucket"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()

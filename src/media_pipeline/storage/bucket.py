@@ -16,7 +16,6 @@ import obstore
 
 from media_pipeline.storage.bucket_errors import NotThere, PastTheEnd, told
 from media_pipeline.storage.checksums import Checksum, Crc32c, Md5, digest, md5_of
-from media_pipeline.storage.chunks import CHUNK_BYTES
 from media_pipeline.storage.disposition import disposition
 from media_pipeline.storage.patience import Passing, Patience
 from media_pipeline.storage.store import (
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 WRITE_MARK: Final = "write"
 """The metadata field that names the write that made an object, so that a lost answer can be told."""
 ANY_TYPE: Final = "application/octet-stream"
+_READ_BYTES: Final = 512 * 1024
+"""Each chunk of a stream costs its reader a turn or two, so they are as few as memory allows."""
 
 
 class Dialect(Protocol):
@@ -257,7 +258,7 @@ def _check_end(place: int, end: int) -> None:
 
 async def _chunks(found: GetResult) -> AsyncIterator[bytes]:
     with told(""):
-        async for buffer in found.stream(min_chunk_size=CHUNK_BYTES):
+        async for buffer in found.stream(min_chunk_size=_READ_BYTES):
             view = memoryview(buffer)
-            for place in range(0, len(view), CHUNK_BYTES):
-                yield bytes(view[place : place + CHUNK_BYTES])
+            for place in range(0, len(view), 2 * _READ_BYTES):
+                yield bytes(view[place : place + 2 * _READ_BYTES])
