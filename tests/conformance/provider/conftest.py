@@ -5,28 +5,44 @@ import pytest_asyncio
 
 from media_pipeline.generation.provider import MediaKind, ModelInfo
 
-from .engines import ENGINES, HEAVY, Bench
-
-PARAMETERS = [
-    pytest.param(name, marks=[pytest.mark.long, pytest.mark.timeout(600)] if name in HEAVY else [])
-    for name in ENGINES
-]
+from .engines import AT_ONCE, ENGINES, HEAVY, MAKES, REMOTE, Bench
 
 
-@pytest_asyncio.fixture(params=PARAMETERS, scope="module", loop_scope="module")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each rule against every provider it is for, once for each kind that the provider makes."""
+    if "model" not in metafunc.fixturenames:
+        return
+    names = [name for name in ENGINES if "server" not in metafunc.fixturenames or name in REMOTE]
+    if "resumable" in metafunc.fixturenames:
+        names = [name for name in names if name not in AT_ONCE]
+    metafunc.parametrize(
+        ("bench", "model"),
+        [
+            pytest.param(name, kind, marks=_marks(name), id=f"{name}-{kind}")
+            for name in names
+            for kind in MAKES[name]
+        ],
+        indirect=True,
+        scope="module",
+    )
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.long, pytest.mark.timeout(600)] if name in HEAVY else []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     """One provider for all tests of the module: a local one takes a second to start its process."""
     if request.param in HEAVY:
         pytest.importorskip(request.param, reason=f"the extra {request.param} is not installed")
     async with ENGINES[request.param]() as engine:
+        assert {model.kind for model in await engine.provider.models()} == set(MAKES[request.param])
         yield engine
 
 
-@pytest_asyncio.fixture(params=["image", "video"], loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="module")
 async def model(request: pytest.FixtureRequest, bench: Bench) -> ModelInfo:
-    """One model of each kind that the provider has."""
+    """The provider's first model of the kind."""
     kind: MediaKind = request.param
-    for model in await bench.provider.models():
-        if model.kind == kind:
-            return model
-    pytest.skip(f"makes no {kind}")
+    return next(model for model in await bench.provider.models() if model.kind == kind)

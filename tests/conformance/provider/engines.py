@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,3 +165,19 @@ HEAVY: Mapping[str, Engine] = {"diffusers": diffusers}
 """Those whose extra weighs gigabytes: long, and skipped where it is not installed."""
 ENGINES: Mapping[str, Engine] = {"procedural": procedural, **REMOTE, **HEAVY}
 """Every test here runs against every provider."""
+
+MAKES: Mapping[str, Sequence[MediaKind]] = {
+    "procedural": ("image", "video"),
+    "comfyui": ("image",),
+    "google-pictures": ("image",),
+    "google-films": ("video",),
+    "vertex": ("video",),
+    "openai": ("image",),
+    "openai_video": ("video",),
+    "fal": ("image", "video"),
+    "replicate": ("image", "video"),
+    "diffusers": ("image",),
+}
+"""What each makes, and so what it is tested with; the fixture `bench` checks that it is the truth."""
+AT_ONCE = frozenset({"openai", "google-pictures"})
+"""Those where a job ends with its connection: the rules of taken jobs are not for them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -29,18 +28,11 @@ from media_pipeline.generation.provider import (
 from tests.servers.provider import ProviderServer, Stage
 from tests.servers.web import CUT, HTML_PAGE, LOST, MALFORMED, Fault, as_json
 
-from .engines import REMOTE, Bench
+from .engines import Bench
 from .test_provider import asked, made
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STAGES: list[Stage] = ["queued", "running", "done"]
-
-
-@pytest_asyncio.fixture(params=list(REMOTE), scope="module", loop_scope="module")
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    """One adapter with its fake for all tests of the module."""
-    async with REMOTE[request.param]() as engine:
-        yield engine
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -54,8 +46,8 @@ async def server(bench: Bench) -> ProviderServer:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def resumable(server: ProviderServer) -> ProviderServer:
-    if not server.RESUMES:
-        pytest.skip("a job ends with its connection")
+    """A fake whose jobs live on without a connection."""
+    assert server.RESUMES
     return server
 
 
@@ -113,7 +105,15 @@ async def test_a_refusal_says_why(bench: Bench, server: ProviderServer, model: M
         assert error.retry_after == (float(asked_to_wait) if asked_to_wait else None)
 
 
-@pytest.mark.parametrize("fault", [CUT, LOST, MALFORMED, HTML_PAGE], ids=["cut", "lost", "malformed", "html"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(CUT, id="cut"),
+        pytest.param(LOST, id="lost", marks=pytest.mark.long),
+        pytest.param(MALFORMED, id="malformed", marks=pytest.mark.long),
+        pytest.param(HTML_PAGE, id="html"),
+    ],
+)
 async def test_a_lost_answer_is_not_a_refusal(
     fault: Fault, bench: Bench, server: ProviderServer, model: ModelInfo
 ) -> None:
@@ -169,15 +169,14 @@ async def test_a_job_is_followed_by_its_handle(
 @pytest.mark.parametrize(
     "fault",
     [
-        CUT,
-        LOST,
-        MALFORMED,
-        HTML_PAGE,
-        Fault(as_json({"detail": "slow down"}, 429, retry_after="2")),
-        Fault(as_json({"detail": "busy"}, 503)),
-        Fault(as_json({"detail": "broken"}, 500)),
+        pytest.param(CUT, id="cut"),
+        pytest.param(LOST, id="lost", marks=pytest.mark.long),
+        pytest.param(MALFORMED, id="malformed", marks=pytest.mark.long),
+        pytest.param(HTML_PAGE, id="html", marks=pytest.mark.long),
+        pytest.param(Fault(as_json({"detail": "slow down"}, 429, retry_after="2")), id="throttled"),
+        pytest.param(Fault(as_json({"detail": "busy"}, 503)), id="unavailable", marks=pytest.mark.long),
+        pytest.param(Fault(as_json({"detail": "broken"}, 500)), id="internal", marks=pytest.mark.long),
     ],
-    ids=["cut", "lost", "malformed", "html", "throttled", "unavailable", "internal"],
 )
 async def test_following_outlives_short_troubles(
     fault: Fault, bench: Bench, resumable: ProviderServer, model: ModelInfo
