@@ -27,7 +27,7 @@ from media_pipeline.storage.local import LocalStore
 from tests.acceptance.process import COMMAND, SECRET, Remains, environment
 from tests.integration.program import TERMINAL, Api
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds within which anything that is waited for has come, on a machine that does much else."""
 
 
