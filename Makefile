@@ -11,7 +11,7 @@ STUDIO := web/apps/studio/dist/index.html
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f \
   \( -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -name '*.svg' \) -print)
 
-.PHONY: help dev test check lint types contracts test-python test-web journey journey-long test-long bench format wheel clean
+.PHONY: help dev test check lint types contracts test-python test-web journey journey-long example test-long bench format wheel clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ help: ## Show what each target does
 dev: .venv/ready $(STUDIO) ## Run service, worker and studio page in one process
 	@media-pipeline dev
 
-test: check test-web journey test-python ## Prove everything: what CI runs
+test: check test-web journey example test-python ## Prove everything: what CI runs
 
 check: lint types contracts ## Lint, format, types and import contracts, without running anything
 
@@ -40,6 +40,10 @@ journey: .venv/ready $(STUDIO) ## Walk through the studio in a real browser
 	@sh scripts/chromium.sh
 	@cd web && npm run --silent e2e
 
+example: .venv/ready $(STUDIO) ## A fresh app with the packed packages, in a real browser
+	@sh scripts/chromium.sh
+	@cd web && npm run --silent example
+
 test-python: .venv/ready $(STUDIO) ## The Python tests
 	@pytest
 
@@ -55,6 +59,7 @@ bench: .venv/ready ## The benchmarks, each beside its floor in the same run
 	@python -m bench.queue
 	@python -m bench.latency
 	@python -m bench.realtime
+	@python -m bench.storage
 
 format: .venv/ready web/node_modules/ready ## Write the code as the linters want it
 	@ruff check --fix . && ruff format .

@@ -26,6 +26,10 @@ PEERS = ("pubsub", "broadcaster", "litestar", "litestar-stream", "ours")
 USERS = 100
 RATE = 200
 ROUNDS = 3
+PATIENCE = 40.0
+"""Seconds that a server has for a round beside the load itself; one that needs more is asked for less."""
+SMALLEST = 50
+QUIET = 2.0
 Tell = Callable[[str, bytes], Awaitable[object]]
 
 
@@ -36,20 +40,28 @@ class RedisFigures:
     users: int = USERS
     rounds: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
+    @property
+    def rivals(self) -> list[str]:
+        """Who was measured beside us in every round, and lost nothing."""
+        rounds = len(self.rounds.get("ours", ()))
+        return [name for name in self.rounds if name not in OURS and self._is_sound(name, rounds)]
+
     def rows(self) -> dict[str, dict[str, float]]:
         return {name: self._middle(rounds) for name, rounds in self.rounds.items()}
 
     def against_best_peer(self, column: str) -> float:
-        """Return the median over the rounds of ours for the best of the others that lost nothing."""
-        sound = [name for name in self.rounds if name not in OURS and not self.lost(name)]
+        """Return the median over the rounds of ours for the best of the rivals."""
         ratios = [
-            ours[column] / min(self.rounds[name][number][column] for name in sound)
+            ours[column] / min(self.rounds[name][number][column] for name in self.rivals)
             for number, ours in enumerate(self.rounds["ours"])
         ]
         return statistics.median(ratios)
 
     def lost(self, name: str) -> float:
         return sum(one["lost"] for one in self.rounds[name])
+
+    def _is_sound(self, name: str, rounds: int) -> bool:
+        return len(self.rounds[name]) == rounds and not self.lost(name)
 
     def _middle(self, rounds: list[dict[str, float]]) -> dict[str, float]:
         middle = {column: statistics.median(one[column] for one in rounds) for column in rounds[0]}
@@ -67,24 +79,38 @@ class CrowdFigures:
     lost: float
 
 
-async def measure_redis(names: list[str], count: int, *, seconds: float) -> RedisFigures:
-    """Let the servers take turns, each with a Redis of its own."""
-    figures = RedisFigures()
-    for _ in range(ROUNDS):
+async def measure_redis(names: list[str], count: int, *, seconds: float, rounds: int) -> RedisFigures:
+    """Let the servers take turns, each with a Redis of its own; who breaks gets fewer streams."""
+    figures, sizes = RedisFigures(), dict.fromkeys(names, count)
+    for _ in range(rounds):
         for name in names:
-            with _running(name) as (server, url):
-                await server.warm()
-                one = await _measure(server, url, count, users=USERS, rate=RATE, seconds=seconds)
-            figures.rounds.setdefault(name, []).append(one)
+            while sizes[name] >= min(SMALLEST, count):
+                one = await _try(name, sizes[name], users=USERS, rate=RATE, seconds=seconds)
+                if one is not None:
+                    figures.rounds.setdefault(name, []).append(one)
+                    break
+                sizes[name] //= 4
     return figures
 
 
-async def measure_crowd(users: int, *, seconds: float, rate: int = 1000) -> CrowdFigures:
-    """Send to `users` users with one stream each."""
-    with _running("ours") as (server, url):
-        await server.warm()
-        one = await _measure(server, url, users, users=users, rate=rate, seconds=seconds)
+async def measure_crowd(users: int, *, seconds: float, rate: int = 1000) -> CrowdFigures | None:
+    """Send to `users` users with one stream each; None where that took too long."""
+    one = await _try("ours", users, users=users, rate=rate, seconds=seconds)
+    if one is None:
+        return None
     return CrowdFigures(users, one["p50 ms"], one["p99 ms"], one["CPU %"], one["lost"])
+
+
+async def _try(name: str, count: int, *, users: int, rate: int, seconds: float) -> dict[str, float] | None:
+    """Measure within a bounded time; say why not, and return None."""
+    try:
+        async with asyncio.timeout(PATIENCE + seconds):
+            with _running(name) as (server, url):
+                await server.warm()
+                return await _measure(server, url, count, users=users, rate=rate, seconds=seconds)
+    except (TimeoutError, OSError, statistics.StatisticsError) as error:
+        print(f"{name} broke with {count} streams: {error!r}")
+        return None
 
 
 @contextmanager
@@ -101,7 +127,16 @@ async def _measure(
 ) -> dict[str, float]:
     line = RedisLine(RedisUrl.parse(url), clock=SystemClock())
     bus = RedisBus(line, clock=SystemClock())
-    tell = _teller(server.name, bus, await line.reach(5))
+    try:
+        tell = _teller(server.name, bus, await line.reach(5))
+        return await _send(server, tell, count, users=users, rate=rate, seconds=seconds)
+    finally:
+        await bus.aclose()
+
+
+async def _send(
+    server: Server, tell: Tell, count: int, *, users: int, rate: int, seconds: float
+) -> dict[str, float]:
     async with streams(server, count, users=users):
         await asyncio.sleep(0.5)
         cpu, began, sent = server.cpu(), time.perf_counter(), 0
@@ -112,16 +147,27 @@ async def _measure(
                 sent += 1
             await asyncio.sleep(0.0005)
         spent = server.cpu() - cpu
-        await asyncio.sleep(0.5)
-        ages = sorted(Stream.ages)
-    await bus.aclose()
+        told = [len(range(user, sent, users)) for user in range(users)]
+        expected = sum(times * len(range(user, count, users)) for user, times in enumerate(told))
+        ages = sorted(await _arrived(expected))
     return {
+        "streams": count,
         "p50 ms": statistics.median(ages),
         "p99 ms": ages[int(len(ages) * 0.99)],
         "µs/delivery": spent / len(ages) * 1e6,
         "CPU %": spent / seconds * 100,
-        "lost": sent * count / users - len(ages),
+        "lost": expected - len(ages),
     }
+
+
+async def _arrived(expected: int) -> list[float]:
+    """Return the ages of what came, once all did or nothing more comes."""
+    seen, since = -1, time.perf_counter()
+    while len(Stream.ages) < expected and time.perf_counter() < since + QUIET:
+        if len(Stream.ages) > seen:
+            seen, since = len(Stream.ages), time.perf_counter()
+        await asyncio.sleep(0.05)
+    return Stream.ages
 
 
 def _teller(name: str, bus: RedisBus, link: Link) -> Tell:

@@ -77,7 +77,8 @@ def create_service(program: Program) -> ASGIApp:
     snapshot = partial(read_history, program.queue, program.announcer)
     place = program.settings.media_events_token
     app = create_app(program, tokens=tokens)
-    return StreamDoor(app, program.hub, tokens, snapshot=snapshot, place=place)
+    origins = program.settings.cors_origins
+    return StreamDoor(app, program.hub, tokens, snapshot=snapshot, place=place, origins=origins)
 
 
 def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:

@@ -27,6 +27,7 @@ PROBE: Final = b"media-pipeline doctor"
 KIND: Final = "text/plain"
 MAX_SKEW: Final = timedelta(minutes=1)
 GUIDE: Final = "See deploy/gcs/README.md."
+S3_GUIDE: Final = 'See "A bucket" in docs/operations.md.'
 _REFUSED: Final = 400
 _INCOMPLETE: Final = 308
 _BIG: Final = 64 * 1024**2
@@ -53,6 +54,7 @@ class BucketChecks:
         clock: Clock,
         describe: Describe | None = None,
         public: bool = False,
+        guide: str = GUIDE,
     ) -> None:
         self._store = store
         self._http = http
@@ -60,24 +62,25 @@ class BucketChecks:
         self._clock = clock
         self._describe = describe
         self._public = public
+        self._guide = guide
         self._path = f"{PREFIX}{uuid4().hex}"
 
     async def run(self) -> AsyncIterator[Finding]:
         """Yield a finding for each check; access comes first, for without it none can work."""
         access = await find(
-            "bucket access", self._use, mend=f"May the account read, write, list and delete? {GUIDE}"
+            "bucket access", self._use, mend=f"May the account read, write, list and delete? {self._guide}"
         )
         yield access
         if access.problem is not None:
             return
         yield await find("bucket clock", self._compare_clocks)
-        yield await find("bucket signing", self._sign, mend=f"May the account sign, and write? {GUIDE}")
+        yield await find("bucket signing", self._sign, mend=f"May the account sign, and write? {self._guide}")
         for origin in self._origins:
-            mend = f"Name {origin} in the bucket's CORS rules, as in deploy/gcs/cors.json."
+            mend = f"Name {origin} in the bucket's CORS rules. {self._guide}"
             yield await find(f"bucket CORS for {origin}", partial(self._ask_as_page, origin), mend=mend)
             yield await find(f"bucket sessions for {origin}", partial(self._resume, origin), mend=mend)
         if self._public:
-            mend = f"Let everyone read objects, or leave MEDIA_URLS unset. {GUIDE}"
+            mend = f"Let everyone read objects, or leave MEDIA_URLS unset. {self._guide}"
             yield await find("bucket public base", self._read_public, mend=mend)
         if self._describe is not None:
             mend = "Apply deploy/gcs/lifecycle.json."

@@ -10,16 +10,19 @@ import asyncio
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import get_args
 from urllib.parse import quote
 
 from media_pipeline import __version__
 from media_pipeline.db.migrate import migrate
 from media_pipeline.doctor import examine
-from media_pipeline.engines import build_database
+from media_pipeline.engines import build_database, open_database
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
+from media_pipeline.media.reindex import Verdict
 from media_pipeline.program import DEV, SERVE, Program, Role
 from media_pipeline.remote import Remote
 from media_pipeline.settings import Settings, SettingsError, read_settings, read_shared_settings
@@ -27,6 +30,7 @@ from media_pipeline.telemetry import configure_logging
 from media_pipeline.worker_process import work
 
 FAILED, WRONG_USAGE = 1, 2
+PROGRESS_EVERY = 1000
 CARRIER = "MEDIA_TOKEN"
 """Where a command beside a service finds a token of a foreign issuer; arguments are seen by everyone."""
 Command = Callable[[argparse.Namespace], int]
@@ -69,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     token.add_argument("--user", required=True, type=_user, help="the `sub` of the token")
     _add(commands, "openapi", _openapi, "print the OpenAPI document")
     _add(commands, "doctor", _doctor, "check settings, store, database and providers")
+    _add(commands, "reindex", _reindex, "make library rows of stored objects that have none")
     _add_jobs(commands)
     return parser
 
@@ -192,6 +197,34 @@ async def _report(settings: Settings) -> int:
         if finding.problem:
             print(f"     {finding.problem}")
     return FAILED if any(finding.problem for finding in findings) else 0
+
+
+def _reindex(_: argparse.Namespace) -> int:
+    settings = read_settings()
+    if settings.durable_store is None:
+        raise SettingsError("STORAGE_DIR: name a folder or a bucket; what memory keeps ends with the program")
+    return asyncio.run(_give_rows(Program(settings)))
+
+
+async def _give_rows(program: Program) -> int:
+    counts: Counter[Verdict] = Counter()
+    try:
+        await open_database(program.settings, program.database)
+        async for looked in program.reindexer.run():
+            counts[looked.verdict] += 1
+            if looked.reason:
+                print(f"{looked.verdict}: {looked.path}: {looked.reason}", file=sys.stderr)
+            if counts.total() % PROGRESS_EVERY == 0:
+                print(_tally(counts), flush=True)
+    finally:
+        await program.stop()
+    print(f"done: {_tally(counts)}")
+    return FAILED if counts["failed"] else 0
+
+
+def _tally(counts: Counter[Verdict]) -> str:
+    each = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in get_args(Verdict))
+    return f"{counts.total():,} objects: {each}"
 
 
 def _jobs_list(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from functools import partial
 
 import httpx2
 
-from media_pipeline.bucket_checks import BucketChecks
+from media_pipeline.bucket_checks import GUIDE, S3_GUIDE, BucketChecks
 from media_pipeline.engines import open_database
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.finding import Finding, find
@@ -74,6 +74,7 @@ async def _check_bucket(program: Program, store: BucketStore) -> AsyncIterator[F
             clock=program.clock,
             describe=store.describe_bucket if isinstance(store, GCSStore) else None,
             public=settings.media_urls == "public",
+            guide=GUIDE if isinstance(store, GCSStore) else S3_GUIDE,
         )
         async for finding in checks.run():
             yield finding

@@ -74,6 +74,7 @@ def _time(name: str, text: str, *labels: str) -> Measure:
     return Measure(metric, labels, "seconds")
 
 
+_MODEL: Final = ("provider", "model")
 MEASURES: Final[Mapping[str, Sequence[Measure]]] = {
     "job.ended": (
         _count("jobs_ended_total", "Jobs that a worker ended.", "kind", "state"),
@@ -82,6 +83,16 @@ MEASURES: Final[Mapping[str, Sequence[Measure]]] = {
     "job.run_failed": (_count("job_failures_total", "Runs that failed.", "kind", "code"),),
     "job.ended_by_rescue": (_count("jobs_given_up_total", "Jobs whose workers kept dying.", "kind"),),
     "job.lease_lost": (_count("leases_lost_total", "Runs whose job was given to another worker.", "kind"),),
+    "generation.attempt": (
+        _count(
+            "provider_attempts_total",
+            "Attempts at a provider, by how they came out.",
+            *_MODEL,
+            "outcome",
+        ),
+        _time("provider_seconds", "How long attempts at a provider took.", *_MODEL),
+        _count("provider_cost_usd_total", "US dollars, as told by providers.", *_MODEL, of="cost_usd"),
+    ),
     "stream.closed": (_count("streams_closed_total", "Event streams that ended, by reason.", "reason"),),
     "request.done": (
         _count("http_requests_total", "Requests answered.", "method", "route", "status"),

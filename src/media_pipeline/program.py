@@ -36,6 +36,7 @@ from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.netguard import GuardedTransport, NetRules
 from media_pipeline.media.processing import Processing
 from media_pipeline.media.quota import Quota
+from media_pipeline.media.reindex import Reindexer
 from media_pipeline.media.remover import Remover
 from media_pipeline.media.sweeper import Sweeper
 from media_pipeline.media.uploads import Uploads
@@ -154,6 +155,14 @@ class Program:
             clock=self.clock,
             interval=settings.media_sweep_seconds,
         )
+        self.reindexer = Reindexer(
+            self.library,
+            self.store,
+            self.queue,
+            intake=self.intake,
+            ingest=self.ingest,
+            workshop=self.workshop,
+        )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
         self.knocks = build_knocks(self.line)
         if providers is None:
@@ -253,6 +262,8 @@ class Program:
         republisher = Republisher(
             self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
+        if self.line is not None:
+            self.line.catch_up(lambda _link: republisher.hurry())
         remover = Remover(self.library, clock=self.clock)
         self._working = _begun(self.worker.run()) if "work" in self.roles else []
         self._loops = _begun(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from media_pipeline.agreement import DURABLE_STORES, SERVERS, find_disagreement, is_loopback
 from media_pipeline.redis_url import RedisUrl
 
 GIB: Final = 1024**3
@@ -19,13 +20,10 @@ HOUR: Final = 3600
 DAY: Final = 24 * HOUR
 MIN_SECRET_BYTES: Final = 32
 ASYMMETRIC: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-ISSUERS: Final = "AUTH_JWT_SECRET or AUTH_JWKS_URL"
 OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT", "MEDIA_TOKEN"})
 """Variables with our prefix that are no settings."""
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^?#\s]*)?")
-DURABLE_STORES: Final = ("gcs_bucket", "s3_bucket", "storage_dir")
-SERVERS: Final = ("postgresql://", "cockroachdb://")
 
 
 class SettingsError(Exception):
@@ -128,7 +126,7 @@ class Settings(BaseSettings):
     comfyui_url: ProviderAddress = Field("", description="switches a ComfyUI server on")
     comfyui_api_key: SecretStr | None = Field(None, description="sent to ComfyUI as a Bearer token")
     media_comfyui_workflows: Path | None = Field(
-        None, description="a folder of ComfyUI workflows with their binding maps"
+        None, description="a folder of ComfyUI workflows (API format); `MEDIA_MODELS_FILE` binds them"
     )
     media_diffusers_model: str | None = Field(
         None, description="switches local diffusers on: a folder or a Hugging Face id (extra `diffusers`)"
@@ -228,75 +226,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        checks = (
-            self._one_store,
-            self._one_issuer,
-            self._built_engines,
-            self._bucket_fits,
-            self._safe_host,
-            self._database_fits,
-            self._addresses_fit,
-            self._can_sign,
-        )
-        for check in checks:
-            if problem := check():
-                raise ValueError(problem)
+        if problem := find_disagreement(self):
+            raise ValueError(problem)
         return self
-
-    def _one_store(self) -> str | None:
-        named = [name for name in DURABLE_STORES if getattr(self, name) is not None]
-        return None if len(named) < 2 else f"{' and '.join(map(str.upper, named))} name more than one store"  # noqa: PLR2004
-
-    def _bucket_fits(self) -> str | None:
-        if self.s3_bucket is not None and not (self.aws_access_key_id and self.aws_secret_access_key):
-            return "S3_BUCKET needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        return None
-
-    def _one_issuer(self) -> str | None:
-        if self.auth_jwks_url is None:
-            return None
-        if self.auth_jwt_secret is not None:
-            return "AUTH_JWT_SECRET and AUTH_JWKS_URL name more than one issuer of tokens"
-        address = urlsplit(self.auth_jwks_url)
-        if address.scheme != "https" and not is_loopback(address.hostname or ""):
-            return "AUTH_JWKS_URL must begin with https://, for whoever answers decides who is who"
-        return None
-
-    def _built_engines(self) -> str | None:
-        if self.database_url and not self.database_url.startswith(("sqlite://", *SERVERS)):
-            return f"DATABASE_URL must begin with sqlite://, {' or '.join(SERVERS)}"
-        return None
-
-    def _safe_host(self) -> str | None:
-        if not self.development:
-            return None
-        if not is_loopback(self.host):
-            return f"HOST={self.host} is reachable from outside and needs {ISSUERS}"
-        if not self.on_loopback:
-            return f"PUBLIC_URL={self.public_url} is reachable from outside and needs {ISSUERS}"
-        return None
-
-    def _can_sign(self) -> str | None:
-        if (self.media_c2pa_certificate is None) != (self.media_c2pa_key is None):
-            return "MEDIA_C2PA_CERTIFICATE and MEDIA_C2PA_KEY go together"
-        return None
-
-    def _database_fits(self) -> str | None:
-        if self.durable_store and self.database_path is None and self.database_server is None:
-            return "DATABASE_URL is in memory while the store is durable; the library would vanish"
-        return None
-
-    def _addresses_fit(self) -> str | None:
-        bucket = self.gcs_bucket or self.s3_bucket
-        if (self.media_urls == "public") != bool(self.media_public_base_url):
-            return "MEDIA_URLS=public and MEDIA_PUBLIC_BASE_URL go together; set both or neither"
-        if self.media_public_base_url and not bucket:
-            return "MEDIA_URLS=public needs GCS_BUCKET or S3_BUCKET; other stores have addresses of their own"
-        if bucket and self.auth_jwks_url and self.media_urls == "stable" and self.media_url_secret is None:
-            return (
-                "MEDIA_URL_SECRET is needed with AUTH_JWKS_URL, for there is no other secret to make it from"
-            )
-        return None
 
     @property
     def durable_store(self) -> str | None:
@@ -396,16 +328,6 @@ def _check_names() -> None:
     for name in os.environ:
         if name.startswith("MEDIA_") and name not in known:
             raise SettingsError(f"{name}: there is no such setting in this release; see docs/settings.md")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def state_folder() -> Path:

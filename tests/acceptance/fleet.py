@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ class Fleet:
         }
         self.services: list[Process] = []
         self._started: list[Process] = []
+        self._logs = count()
 
     async def serve(self, **given: object) -> None:
         """Start one service at the fleet's own address and another beside it."""
@@ -152,7 +154,7 @@ class Fleet:
             await started.process.wait()
 
     async def _start(self, *command: str, **given: object) -> Process:
-        log = self.folder / f"log-{len(self._started)}"
+        log = self.folder / f"log-{next(self._logs)}"
         settings = {**self._given, **given}
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(

@@ -21,6 +21,7 @@ COMMANDS = (
     "token",
     "openapi",
     "doctor",
+    "reindex",
     "jobs",
     "jobs list",
     "jobs show",
@@ -205,6 +206,12 @@ def test_migrate_is_done_once(
     monkeypatch.delenv("DATABASE_URL")
     assert main(["migrate"]) == 2
     assert "DATABASE_URL" in capsys.readouterr().err
+
+
+def test_what_memory_keeps_is_not_indexed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a store that outlives the program `reindex` has nothing to look at, and says so."""
+    assert main(["reindex"]) == 2
+    assert "STORAGE_DIR" in capsys.readouterr().err
 
 
 def test_openapi_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:

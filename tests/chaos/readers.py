@@ -110,7 +110,7 @@ class Reader(asyncio.Protocol):
 
 @asynccontextmanager
 async def stopped(service: Service, users: Iterable[UserId]) -> AsyncIterator[list[socket.socket]]:
-    """Open a stream for each user and read nothing of it, with next to no room of our own."""
+    """Begin a stream for each user and read nothing of it, with next to no room of our own."""
     links = []
     for user in users:
         link = socket.socket()
@@ -118,6 +118,9 @@ async def stopped(service: Service, users: Iterable[UserId]) -> AsyncIterator[li
         link.connect(("127.0.0.1", port_of(service)))
         link.sendall(request(user))
         links.append(link)
+    for link in links:
+        # The stream has begun.
+        await asyncio.to_thread(link.recv, 1)
     try:
         yield links
     finally:

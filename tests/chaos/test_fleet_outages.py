@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -40,24 +40,29 @@ class Watcher:
         self._reader = Reader(UserId(api.user), hear=self._hear)
 
     async def watch(self) -> None:
-        """Watch until cancelled, coming back whenever the stream ends."""
-        reading = asyncio.create_task(self._read_jobs())
-        try:
-            while True:
-                try:
-                    await self._reader.open(self._port)
-                    await self._reader.lost.wait()
-                except OSError:
-                    pass
-                await asyncio.sleep(self._reader.retry_ms / 1000)  # as the server said
-        finally:
-            reading.cancel()
-            self._reader.cut()
+        """Watch until cancelled; what goes wrong on the way is raised."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read_jobs())
+            group.create_task(self._follow())
+
+    async def until_watching(self) -> None:
+        await self._reader.opened.wait()
 
     async def until_known(self, jobs: set[str]) -> None:
         while not jobs <= self.known:
             self._changed.clear()
             await self._changed.wait()
+
+    async def _follow(self) -> None:
+        """Read the stream, and come back whenever it ends."""
+        try:
+            while True:
+                with suppress(OSError):
+                    await self._reader.open(self._port)
+                    await self._reader.lost.wait()
+                await asyncio.sleep(self._reader.retry_ms / 1000)  # as the server said
+        finally:
+            self._reader.cut()
 
     def _hear(self, event: ServerSentEvent) -> None:
         if event.event == "reset":
@@ -83,7 +88,7 @@ class Watcher:
             cursor: str | None = ""
             while cursor is not None:
                 page = await self._api.get(f"/jobs?limit=100{cursor and '&cursor=' + cursor}")
-                self.known |= {job["jobId"] for job in page["items"] if job["state"] in ENDED}
+                self.known |= {job["jobId"] for job in page["jobs"] if job["state"] in ENDED}
                 cursor = page["nextCursor"]
             self._changed.set()
 
@@ -94,14 +99,14 @@ async def check_outage(
     database = shared_server().create_database("outages")
     with redis_server() as redis:
         async with fleet_in(folder, database=database, redis=redis.url) as fleet, AsyncExitStack() as stack:
-            await fleet.serve(media_streams_per_user=watchers)
-            await fleet.work("--concurrency", "4")
+            serving = fleet.serve(media_streams_per_user=watchers)
+            await asyncio.gather(serving, fleet.work("--concurrency", "4"))
             users = [f"user{number}" for number in range(5)]
             apis = [
                 [await stack.enter_async_context(fleet.user(user, service=service)) for user in users]
                 for service in (0, 1)
             ]
-            watching = [await watch(fleet, apis, number, stack) for number in range(watchers)]
+            watching = await stack.enter_async_context(watched(fleet, apis, watchers))
             asked = [await apis[number % 2][number % 5].generate() for number in range(jobs)]
             await fleet.until_settled(asked[: jobs // 4])
             await outage(redis)
@@ -125,16 +130,22 @@ async def check_told(fleet: Fleet, watching: list[tuple[Watcher, str]], asked: l
     assert not [line for watcher, _ in watching for line in watcher.disorder]
 
 
-async def watch(
-    fleet: Fleet, apis: list[list[Api]], number: int, stack: AsyncExitStack
-) -> tuple[Watcher, str]:
-    service, api = number % 2, apis[number % 2][number % 5]
-    watcher = Watcher(api, int(fleet.services[service].name.rpartition(":")[2]))
-    task = asyncio.create_task(watcher.watch())
-    stack.callback(task.cancel)
-    async with asyncio.timeout(PATIENCE):
-        await watcher._reader.opened.wait()
-    return watcher, api.user
+@asynccontextmanager
+async def watched(
+    fleet: Fleet, apis: Sequence[Sequence[Api]], watchers: int
+) -> AsyncIterator[list[tuple[Watcher, str]]]:
+    """Let watchers watch, half of them at each service; one that fails fails the test."""
+    ports = [int(service.name.rpartition(":")[2]) for service in fleet.services]
+    places = [(number % 2, number % len(apis[0])) for number in range(watchers)]
+    watching = [(Watcher(apis[at][user], ports[at]), apis[at][user].user) for at, user in places]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(watcher.watch()) for watcher, _ in watching]
+        async with asyncio.timeout(PATIENCE):
+            for watcher, _ in watching:
+                await watcher.until_watching()
+        yield watching
+        for task in tasks:
+            task.cancel()
 
 
 async def test_an_empty_redis_amid_work_hides_no_end(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from media_pipeline.media.uploads import LINGER, URL_LIFE
 from tests.integration.program import (
     Api,
     LeapingClock,
@@ -300,7 +301,7 @@ async def test_a_client_tells_its_own_count(service: Running, api: Api) -> None:
 
 async def until_ended(service: Running, clock: LeapingClock, api: Api, permission: Wire) -> str:
     """Let the upload's time run out and return the name of its terminal event."""
-    clock.leap(21 * MINUTE)
+    clock.leap((URL_LIFE + LINGER).total_seconds() + MINUTE)
     service.program.doorbell.ring("schedule")
     return (await api.end(permission["jobId"])).name
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from tests.integration.program import Running, Wire, picture, read_object, read_problem, running
+from media_pipeline.media.quota import PROMISE_SECONDS
+from media_pipeline.media.uploads import LINGER, SESSION_LIFE
+from tests.integration.program import LeapingClock, Running, Wire, picture, read_object, read_problem, running
 from tests.servers.gcs_server import GcsServer, shared_gcs
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+ANY_FILE = {"filename": "c.png", "contentType": "image/png"}
 BIG = 17 * 1024**2
 SECRETS = ("X-Goog-", "Signature", "upload_id", "GoogleAccessId")
 """What no row and no event may hold."""
@@ -43,7 +47,7 @@ class Place:
 
 
 @asynccontextmanager
-async def over_a_bucket(folder: Path, **given: str) -> AsyncIterator[Place]:
+async def over_a_bucket(folder: Path, **given: Any) -> AsyncIterator[Place]:
     fake, database = shared_gcs(), folder / "rows.db"
     bucket = fake.new_bucket()
     settings: dict[str, Any] = {
@@ -134,6 +138,38 @@ async def test_a_big_file_gets_a_session_for_the_page_that_asks(place: Place) ->
     assert put.status_code == 200
     assert put.headers["access-control-allow-origin"] == own
     assert (await api.complete(permission)).status_code == 200
+
+
+async def test_an_upload_in_chunks_may_take_a_day(tmp_path: Path) -> None:
+    """Until its session's time is over an upload is waited for; as long its room is promised."""
+    clock = LeapingClock()
+    async with over_a_bucket(tmp_path, clock=clock, media_quota_objects=2) as place:
+        api = place.service.user("hal")
+        late, never = [
+            await api.init(filename=f"{name}.png", contentType="image/png", size=BIG) for name in ("a", "b")
+        ]
+        clock.leap(SESSION_LIFE.total_seconds() - 60)
+        assert {(await api.job(each["jobId"]))["state"] for each in (late, never)} == {"queued"}
+        assert (await api.ask("POST", "/media/upload/init", ANY_FILE)).status_code == 403
+        content = picture() + b"\0" * BIG
+        await api.put(late, content[:BIG])
+        assert (await api.complete(late)).status_code == 200
+        assert (await api.end(late["jobId"])).name == "upload_complete"
+        clock.leap(LINGER.total_seconds() + 120)
+        place.service.program.doorbell.ring("schedule")
+        assert (await api.end(never["jobId"])).data["code"] == "upload_incomplete"
+    assert timedelta(seconds=PROMISE_SECONDS) > SESSION_LIFE + LINGER
+
+
+async def test_a_file_of_another_length_is_refused(place: Place) -> None:
+    """Where the bucket took more or fewer bytes than were announced, the upload fails and its object goes."""
+    api = place.service.user("ida")
+    permission = await api.init(filename="a.png", contentType="image/png", size=BIG)
+    await place.service.program.store.upload(permission["objectPath"], picture(), "image/png")
+    assert read_problem(await api.complete(permission)) == (422, "wrong_size")
+    assert (await api.end(permission["jobId"])).data["code"] == "wrong_size"
+    url = await place.service.program.store.get_url(permission["objectPath"])
+    assert read_problem(await place.service.http.get(url)) == (410, "object_gone")
 
 
 async def test_a_page_from_elsewhere_gets_no_session_of_its_own(place: Place) -> None:

@@ -90,6 +90,21 @@ async def test_an_end_that_could_not_be_told_is_told_later(server: RedisServer) 
     await program.stop()
 
 
+async def test_an_end_that_redis_missed_is_told_when_it_is_back(server: RedisServer) -> None:
+    """What ended just before Redis came back is told at once, not after the republisher's patience."""
+    async with started(server) as program:
+        seen, _ = await listen(program.bus)
+        later = program.clock.now() + 60
+        new = NewJob(id=JobId("job"), user_id=ANN, kind="upload", payload={}, run_at=later)
+        asked = await program.queue.enqueue(new)
+        server.kill()
+        ended = await program.queue.cancel(asked.job.id)
+        await announce_end(program.announcer, ended)
+        server.start()
+        async with asyncio.timeout(3):
+            await seen.until(f"{ended.id}/end")
+
+
 @pytest.mark.parametrize("address", ["cache", "http://cache", "redis://", "redis+sentinel://cache"])
 def test_an_address_that_cannot_be_read_refuses_the_start(address: str) -> None:
     """A malformed `REDIS_URL` is one line that names it."""

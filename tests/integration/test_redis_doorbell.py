@@ -7,12 +7,20 @@ from typing import get_args
 from uuid import uuid4
 
 from media_pipeline.clock import SystemClock
+from media_pipeline.db.migrate import migrate
+from media_pipeline.db.postgres import PostgresDatabase
+from media_pipeline.ids import JobId, UserId
 from media_pipeline.queue.doorbell import LocalDoorbell
+from media_pipeline.queue.job import JobState, NewJob
+from media_pipeline.queue.postgres import PostgresQueue
 from media_pipeline.queue.queue import Doorbell, Ring
+from media_pipeline.queue.worker import Worker, WorkerSettings
 from media_pipeline.realtime.redis_doorbell import RedisDoorbell
 from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.redis_url import RedisUrl
+from tests.servers.postgres import shared_server
 from tests.servers.redis import redis_server, shared_url
+from tests.unit.queue.doubles import Audience, Gate
 
 
 @asynccontextmanager
@@ -38,6 +46,31 @@ async def test_a_ring_is_heard_here_and_elsewhere() -> None:
         assert await mine.wait(0) == {"work"}
         assert await theirs.wait(5) == {"work"}
         assert await other.wait(0) == frozenset()
+
+
+async def test_a_cancel_reaches_a_worker_of_another_process_before_its_poll() -> None:
+    """What one process's queue is told to cancel stops at a worker of another that polls once an hour."""
+    database, url, prefix = (
+        PostgresDatabase(shared_server().create_database("bells")),
+        shared_url(),
+        str(uuid4()),
+    )
+    await migrate(database)
+    gate, hour = Gate(), 3600.0
+    async with doorbell(url, prefix) as (here, _), doorbell(url, prefix) as (there, _):
+        service, queue = PostgresQueue(database, here), PostgresQueue(database, there)
+        settings = WorkerSettings(poll=hour, lease=hour)
+        worker = Worker(queue, {"film": gate}, Audience(), there, settings=settings)
+        working = asyncio.create_task(worker.run())
+        new = NewJob(id=JobId("j"), user_id=UserId("ann"), kind="film", payload={})
+        asked = (await service.enqueue(new)).job
+        await gate.started.until(1)
+        await service.cancel(asked.id)
+        await gate.interrupted.until(1)
+        worker.stop()
+        await working
+        assert (await service.get(asked.id)).state is JobState.CANCELLED
+    await database.aclose()
 
 
 async def test_the_own_ring_does_not_come_back() -> None:

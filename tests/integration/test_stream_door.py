@@ -20,6 +20,7 @@ from media_pipeline.realtime.sse import Decoder, ServerSentEvent
 from media_pipeline.settings import read_settings
 
 SECRET = "s" * 32
+PAGE = "https://page.test"
 ANN = f"Bearer {Tokens(SECRET).issue(UserId('ann'))}"
 
 
@@ -88,10 +89,11 @@ async def hub() -> AsyncIterator[Hub]:
 
 @pytest.fixture
 def door(hub: Hub) -> StreamDoor:
-    async def snapshot(_user: UserId, _job: JobId) -> Sequence[Event]:
-        raise AssertionError("a plain stream needs no snapshot")
+    return StreamDoor(Application(), hub, Tokens(SECRET), snapshot=forbidden)
 
-    return StreamDoor(Application(), hub, Tokens(SECRET), snapshot=snapshot)
+
+async def forbidden(_user: UserId, _job: JobId) -> Sequence[Event]:
+    raise AssertionError("a plain stream needs no snapshot")
 
 
 async def test_a_plain_stream_is_opened_at_the_door(door: StreamDoor, hub: Hub) -> None:
@@ -150,9 +152,22 @@ async def test_a_position_is_taken_from_header_or_query(
 async def test_both_ways_give_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Status and headers of a stream, and of a refusal, do not tell which way it took."""
     monkeypatch.delenv("REDIS_URL", raising=False)
-    program = Program(read_settings(auth_jwt_secret=SECRET), providers=[])
+    program = Program(read_settings(auth_jwt_secret=SECRET, cors_origins=PAGE), providers=[])
     service, app = create_service(program), create_app(program)
-    for headers in ({"authorization": ANN}, {"authorization": "Bearer x"}, {}):
-        short, long = Reader(headers=dict(headers)), Reader(headers=dict(headers))
-        assert await short.ask(service) == await long.ask(app)
+    for token in ({"authorization": ANN}, {"authorization": "Bearer x"}, {}):
+        for page in ({}, {"origin": PAGE}, {"origin": "https://stranger.test"}):
+            short, long = Reader(headers=token | page), Reader(headers=token | page)
+            assert comparable(await short.ask(service)) == comparable(await long.ask(app))
     await program.stop()
+
+
+def comparable(start: dict[str, Any]) -> dict[str, Any]:
+    return {**start, "headers": sorted((name.lower(), value) for name, value in start["headers"])}
+
+
+async def test_a_page_of_a_named_origin_is_served_at_the_door(hub: Hub) -> None:
+    """A page of another origin that may call the API opens its streams the short way."""
+    door = StreamDoor(Application(), hub, Tokens(SECRET), snapshot=forbidden, origins=[PAGE])
+    start = await Reader(headers={"authorization": ANN, "origin": PAGE}).ask(door)
+    assert start["status"] == 200
+    assert (b"access-control-allow-origin", PAGE.encode()) in start["headers"]

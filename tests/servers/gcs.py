@@ -22,10 +22,11 @@ from urllib.parse import unquote
 import uvicorn
 
 from .gcs_faults import Cut, Entry, Faults, Rule, corrupted, cut, stall
-from .gcs_http import Answer, Request, Unsatisfiable, XmlApi, as_json, json_error, xml_error
+from .gcs_http import Answer, Request, Unsatisfiable, as_json, json_error, xml_error
 from .gcs_json import Accounts, JsonApi
 from .gcs_objects import Bucket, Objects, Refused
 from .gcs_signature import Asked, ServiceAccount
+from .gcs_xml import XmlApi
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -11,7 +11,7 @@ const react = ['react', 'react-dom', 'react/jsx-runtime'];
 const budgets = [
   { name: 'realtime core', limit: 5, size: () => bundle('{ getClient }', realtime) },
   { name: 'useMediaUpload alone', limit: 7, size: () => bundle('{ useMediaUpload }', realtime) },
-  { name: 'realtime, everything', limit: 10, size: () => bundle('*', realtime) },
+  { name: 'realtime, everything', limit: 11, size: () => bundle('*', realtime) },
   { name: 'ui, everything', limit: 25, size: () => bundle('*', 'packages/ui/dist/index.js') },
   { name: 'studio, all scripts', limit: 120, size: () => weighScripts('apps/studio/dist/assets') },
 ];

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from media_pipeline.api.detached import Headers
 from media_pipeline.api.limits import STREAMED
+
+EXPOSED: Final = ("Location", "Retry-After")
 
 
 class ApiCors(CORSMiddleware):
@@ -19,7 +23,7 @@ class ApiCors(CORSMiddleware):
             allow_origins=list(origins),
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-            expose_headers=["Location", "Retry-After"],
+            expose_headers=EXPOSED,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,3 +31,14 @@ class ApiCors(CORSMiddleware):
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def page_headers(origins: Sequence[str]) -> Mapping[bytes, Headers]:
+    """Return what `ApiCors` adds to an answer for a page of each origin, and for `b""`, who names none."""
+    vary = (b"vary", b"Origin")
+    expose = (b"access-control-expose-headers", ", ".join(EXPOSED).encode())
+    named = {
+        origin.encode("latin-1"): (expose, (b"access-control-allow-origin", origin.encode("latin-1")), vary)
+        for origin in origins
+    }
+    return {b"": (vary,) if origins else (), **named}

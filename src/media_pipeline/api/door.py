@@ -1,18 +1,21 @@
 """The short way in for event streams: past the framework, whose layers a stream would keep for life.
 
-A plain `GET /events` with a valid token is opened here: on the connection itself where the server gives it
-away, else on the server's own `send`. Everything else, and each stream that has to be refused, goes through
-the application, which gives the same answer as ever: this door changes what a stream costs, not what it is.
+A `GET /events` of all jobs with a valid token, also from a page of `CORS_ORIGINS`, is opened here: on the
+connection itself where the server gives it away, else on the server's own `send`. Everything else, and each
+stream that has to be refused, goes through the application, which gives the same answer as ever: this door
+changes what a stream costs, not what it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from media_pipeline.api.auth import Identity, Tokens
+from media_pipeline.api.cors import page_headers
 from media_pipeline.api.detached import EXTENSION, Detachable
 from media_pipeline.api.routes.events import EventStream
 from media_pipeline.api.stream_token import TokenPlace, move_token
@@ -34,12 +37,14 @@ class StreamDoor:
         *,
         snapshot: Snapshot,
         place: TokenPlace = "header",
+        origins: Sequence[str] = (),
     ) -> None:
         self._app = app
         self._hub = hub
         self._tokens = tokens
         self._snapshot = snapshot
         self._place: TokenPlace = place
+        self._pages = page_headers(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not _asks_for_stream(scope):
@@ -60,20 +65,27 @@ class StreamDoor:
 
     def _recognise(self, scope: Scope) -> EventStream | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        # Another origin needs the headers of CORS, one job a look into the queue.
-        if b"origin" in headers or query.keys() - {"lastEventId"}:
+        query = _read_query(scope["query_string"])
+        page = self._pages.get(headers.get(b"origin", b""))
+        # A page that may not read the answer is not ours to answer; one job needs a look into the queue.
+        if page is None or query.keys() - {"lastEventId"}:
             return None
         caller = self._identify(headers.get(b"authorization", b""))
         since = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("lastEventId") or None
         if caller is None:
             return None
-        return EventStream(self._hub, caller, snapshot=self._snapshot, job_id=None, since=since)
+        return EventStream(
+            self._hub, caller, snapshot=self._snapshot, job_id=None, since=since, more_headers=page
+        )
 
     def _identify(self, authorization: bytes) -> Identity | None:
         if authorization[: len(_BEARER)].lower() != _BEARER:
             return None
         return self._tokens.verify(authorization[len(_BEARER) :].decode("latin-1"))
+
+
+def _read_query(query: bytes) -> dict[str, str]:
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
 
 
 def _asks_for_stream(scope: Scope) -> bool:

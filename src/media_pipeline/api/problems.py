@@ -75,6 +75,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "bus_unavailable": 503,
     "database_unavailable": 503,
     "empty_file": 422,
+    "wrong_size": 422,
     "idempotency_conflict": 422,
     "invalid_cursor": 422,
     "invalid_path": 422,

@@ -1,18 +1,27 @@
 """The durable record of a job's attempts: what was tried, what may have cost money, how to go on.
 
-Guarantee: when `note` returns, what it noted survives a crash; so the intent to submit is kept
-before the submit, and the handle before anything follows from it.
+Guarantees: when `note` returns, what it noted survives a crash; so the intent to submit is kept before the
+submit, and the handle before anything follows from it. An attempt that may have been paid is resumed or ends
+the job, in whatever run that is found out; it is never followed by another one.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+import structlog
 
 from media_pipeline.clock import Clock
+from media_pipeline.generation.commitment import lost_result
 from media_pipeline.generation.manager import AttemptEnded, AttemptStarted, ResumePoint
-from media_pipeline.generation.provider import ProviderError, Submitted, Submitting
+from media_pipeline.generation.provider import ErrorCode, ProviderError, Submitted, Submitting, Usage
 from media_pipeline.queue.job import Attempt
 from media_pipeline.queue.worker import Run
+
+_log = structlog.get_logger(__name__)
+INTERRUPTED: Final = "interrupted"
+"""The code of an attempt whose worker stopped; it says nothing of what the provider did."""
 
 
 class AttemptLog:
@@ -22,7 +31,8 @@ class AttemptLog:
         self._run = run
         self._clock = clock
         self._attempts = [self._closed(attempt) for attempt in run.job.attempts]
-        self._open = next((each for each in run.job.attempts[::-1] if each.ended_at is None), None)
+        self._left = run.job.attempts[-1] if run.job.attempts else None
+        self._cost: float | None = None
 
     @property
     def next_number(self) -> int:
@@ -30,29 +40,65 @@ class AttemptLog:
         return len(self._attempts) + 1
 
     def resume_point(self) -> ResumePoint | None:
-        """Return where to go on with what an earlier run may have submitted and saw no end of."""
-        last = self._open
+        """Return where to go on with what an earlier run may have submitted and did not keep.
+
+        Raises the `ProviderError` of what that run may have paid and nobody can have again.
+        """
+        last = self._left
         if last is None or not last.submitting:
             return None
+        if last.final:
+            raise _final(ErrorCode(last.code or ""), last)
+        if last.code not in {None, INTERRUPTED}:
+            return None
+        if last.ended_at is not None and last.handle is None and last.code is None:
+            raise lost_result(last.provider)
         return ResumePoint(provider=last.provider, model=last.model, handle=last.handle)
 
-    async def note(self, event: AttemptStarted | AttemptEnded | Submitting | Submitted) -> None:
+    async def note(self, event: AttemptStarted | AttemptEnded | Submitting | Submitted | Usage) -> None:
         """Keep what happened; `LeaseLost` when the job is not ours any more."""
         match event:
             case AttemptStarted():
                 self._attempts.append(self._begun(event))
-                self._open = None
+                self._left, self._cost = None, None
             case Submitting():
                 self._change(submitting=True)
             case Submitted():
                 self._change(handle=dict(event.handle))
+            case Usage():
+                self._cost = event.cost_usd
+                return
             case AttemptEnded():
                 self._change(ended_at=self._clock.now(), **_described(event.error))
+                self._tell("ok" if event.error is None else event.error.reason)
         await self._run.record(self._attempts)
+
+    async def note_unkept(self, raised: Exception) -> Exception:
+        """Keep that a result came and could not be kept; return what the run ends with.
+
+        What is no good ends its attempt, and so does what was paid and has no handle to have it again by;
+        any other attempt stays open, to be resumed.
+        """
+        last = self._attempts[-1]
+        if isinstance(raised, ProviderError):
+            error = raised
+        elif last.submitting and last.handle is None:
+            error = lost_result(last.provider)
+        else:
+            self._tell("unkept")
+            return raised
+        error.final = last.submitting
+        await self.note(AttemptEnded(last.number, error))
+        return error
+
+    def note_out_of_sight(self, error: ProviderError) -> None:
+        """Tell of an attempt that stays open because nobody can see how its job goes on."""
+        if self._left is None and self._attempts and self._attempts[-1].ended_at is None:
+            self._tell(error.reason)
 
     def taken(self) -> ResumePoint | None:
         """Return the job that is at a provider now, as far as it was noted; without a handle, perhaps."""
-        last = self._attempts[-1] if self._attempts else None
+        last = self._left or (self._attempts[-1] if self._attempts else None)
         if last is None or last.ended_at is not None or not last.submitting:
             return None
         return ResumePoint(provider=last.provider, model=last.model, handle=last.handle)
@@ -60,6 +106,7 @@ class AttemptLog:
     async def note_cancel(self, outcome: str) -> None:
         """Keep what the provider answered when its job was to be stopped."""
         self._change(ended_at=self._clock.now(), cancel=outcome)
+        self._tell("stopped")
         await self._run.record(self._attempts)
 
     def _begun(self, event: AttemptStarted) -> Attempt:
@@ -82,9 +129,28 @@ class AttemptLog:
         if attempt.ended_at is not None:
             return attempt
         return msgspec.structs.replace(
-            attempt, ended_at=self._clock.now(), error="The worker stopped.", code="interrupted"
+            attempt, ended_at=self._clock.now(), error="The worker stopped.", code=INTERRUPTED
+        )
+
+    def _tell(self, outcome: str) -> None:
+        """Log how the attempt at work came out: never what was asked for."""
+        last = self._attempts[-1]
+        _log.info(
+            "generation.attempt",
+            job_id=self._run.job.id,
+            provider=last.provider,
+            model=last.model,
+            outcome=str(outcome),
+            seconds=round((last.ended_at or self._clock.now()) - last.started_at, 3),
+            cost_usd=self._cost,
         )
 
 
 def _described(error: ProviderError | None) -> dict[str, object]:
-    return {} if error is None else {"error": str(error), "code": str(error.reason)}
+    return {} if error is None else {"error": str(error), "code": str(error.reason), "final": error.final}
+
+
+def _final(reason: ErrorCode, attempt: Attempt) -> ProviderError:
+    error = ProviderError(reason, attempt.error or "", provider=attempt.provider)
+    error.final = True
+    return error

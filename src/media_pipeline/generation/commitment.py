@@ -119,5 +119,16 @@ def unknown_submit(provider: str) -> ProviderError:
     )
 
 
+def lost_result(provider: str) -> ProviderError:
+    """Return the error of a result that came, and so was paid, and can be had again only by paying again."""
+    error = ProviderError(
+        ErrorCode.EXPIRED,
+        f"The result of {provider} came and could not be kept, and {provider} does not give it twice.",
+        provider=provider,
+    )
+    error.final = True
+    return error
+
+
 def _is_answer(raised: Exception) -> bool:
     return isinstance(raised, ProviderError) and (raised.reason not in _AMBIGUOUS or not raised.sent)

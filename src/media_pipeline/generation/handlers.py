@@ -14,7 +14,12 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.generation.attempts import AttemptLog
 from media_pipeline.generation.credentials import CredentialSigner
-from media_pipeline.generation.manager import AttemptEnded, AttemptStarted, MediaGenerationManager
+from media_pipeline.generation.manager import (
+    AttemptEnded,
+    AttemptStarted,
+    ManagerEvent,
+    MediaGenerationManager,
+)
 from media_pipeline.generation.persist import Keeper
 from media_pipeline.generation.progress import ProgressReporter, Publisher
 from media_pipeline.generation.provider import (
@@ -25,6 +30,7 @@ from media_pipeline.generation.provider import (
     ProviderError,
     Submitted,
     Submitting,
+    Usage,
 )
 from media_pipeline.generation.results import Results
 from media_pipeline.ids import JobId, UserId
@@ -96,6 +102,7 @@ class GenerationHandler:
                 await self._withdraw(attempts)
             raise
         except ProviderError as error:
+            attempts.note_out_of_sight(error)
             self._log.warning("generation.failed", job_id=run.job.id, reason=error.reason)
             failure = Failure(
                 code=error.reason, message=str(error), retryable=error.reason in TRY_AGAIN and not error.final
@@ -123,15 +130,25 @@ class GenerationHandler:
             async for event in events:
                 failpoint("mid_provider")
                 match event:
-                    case AttemptStarted() | AttemptEnded() | Submitting() | Submitted():
+                    case AttemptStarted() | AttemptEnded() | Submitting() | Submitted() | Usage():
                         await attempts.note(event)
                     case Preview():
                         await self._show(request, event)
                     case _:
                         pass
-                await results.note(event)
+                await self._keep(event, results, attempts)
                 reporter.note(event)
         return results.outcome()
+
+    async def _keep(self, event: ManagerEvent, results: Results, attempts: AttemptLog) -> None:
+        """Keep what `event` brings; of what may be lost with it the attempt's record knows."""
+        try:
+            await results.note(event)
+        except Exception as raised:
+            error = await attempts.note_unkept(raised)
+            if error is raised:
+                raise
+            raise error from raised
 
     async def _open_keeper(self, request: GenerationRequest) -> Keeper | None:
         if self._store is None:

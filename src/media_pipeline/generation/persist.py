@@ -25,7 +25,7 @@ from media_pipeline.generation.provider import (
     ProviderError,
 )
 from media_pipeline.media.claimed import ClaimedObjects
-from media_pipeline.media.finish import Looks, Promised, finish, look, write_rungs
+from media_pipeline.media.finish import Looks, Promised, finish, look_at, write_rungs
 from media_pipeline.media.item import Item, shown_rung, write_thumbhash
 from media_pipeline.media.marks import xmp_packet
 from media_pipeline.media.sniff import HEAD_BYTES, sniff
@@ -136,7 +136,7 @@ class Keeper:
         promised = PROMISED[self._request.kind]
         try:
             if has_credentials(output.data) and sniff(output.data[:HEAD_BYTES]) == promised:
-                return output.data, await look(self._workshop, output.data, promised)
+                return output.data, await look_at(self._workshop, output.data, promised)
             facts = {name: marks[name] for name in ("prompt", "provider", "model", "seed") if name in marks}
             xmp = xmp_packet(marks["digitalSourceType"], software=marks["Software"], facts=facts)
             sign = self._sign(output)

@@ -11,6 +11,7 @@ import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Final
 
 from media_pipeline.media.marks import Malformed
@@ -53,7 +54,13 @@ def mark_mp4(data: bytes, *, text: Mapping[str, str], xmp: bytes) -> bytes:
     return b"".join((*finished, _box(b"uuid", _XMP_ID + xmp)))
 
 
-def read_boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[Box]:
+def mp4_xmp(data: bytes | mmap) -> bytes:
+    """Return the XMP of a film; empty where there is none. Raises `Malformed`."""
+    found = (box for box in read_boxes(data, 0, len(data)) if _is_xmp(data, box))
+    return next((data[box.body + len(_XMP_ID) : box.end] for box in found), b"")
+
+
+def read_boxes(data: bytes | bytearray | mmap, start: int, end: int) -> Iterator[Box]:
     """Yield the boxes between `start` and `end`; raises `Malformed`."""
     while start < end:
         try:
@@ -160,7 +167,7 @@ def _move_of(offset: int, moves: Sequence[tuple[range, int]]) -> int:
     return next((by for where, by in moves if offset in where), 0)
 
 
-def _is_xmp(data: bytes, box: Box) -> bool:
+def _is_xmp(data: bytes | mmap, box: Box) -> bool:
     return box.kind == b"uuid" and data[box.body : box.body + len(_XMP_ID)] == _XMP_ID
 
 

@@ -42,15 +42,15 @@ async def finish(
         marked = await workshop.mark(order)
         if sign is not None:
             await blocking(lambda: marked.write_bytes(sign(marked.read_bytes())))
-        return await blocking(marked.read_bytes), await _look(workshop, marked, promised)
+        return await blocking(marked.read_bytes), await look(workshop, marked, promised)
 
 
-async def look(workshop: Workshop, data: bytes, promised: Promised) -> Looks:
+async def look_at(workshop: Workshop, data: bytes, promised: Promised) -> Looks:
     """Return how `data` looks, which stays as it is; `BadPicture`."""
     with tempfile.TemporaryDirectory(prefix="media-pipeline-") as name:
         file = Path(name) / "file"
         await blocking(file.write_bytes, data)
-        return await _look(workshop, file, promised)
+        return await look(workshop, file, promised)
 
 
 async def write_rungs(objects: ClaimedObjects, looks: Looks, paths: Sequence[str]) -> tuple[Rung, ...]:
@@ -62,7 +62,8 @@ async def write_rungs(objects: ClaimedObjects, looks: Looks, paths: Sequence[str
     return tuple(rungs)
 
 
-async def _look(workshop: Workshop, file: Path, content_type: str) -> Looks:
+async def look(workshop: Workshop, file: Path, content_type: str) -> Looks:
+    """Look into a file that lies in a folder of its own; `BadPicture`, `TooMuchWork`."""
     examined = await workshop.examine(file, file.parent, content_type)
     files = [file.parent / small.name for small in examined.thumbnails]
     return Looks(examined, [await blocking(small.read_bytes) for small in files])

@@ -79,10 +79,21 @@ class Ingest:
         """Copy an object to the disk, chunk by chunk."""
         await write_file(file, self._store.stream(stored.path, version=stored.version))
 
+    async def under_true_type(self, stored: MediaObject, content_type: str) -> MediaObject:
+        """Write the true content type on an object that was sent under another, or raise `BytesChanged`."""
+        if stored.content_type == content_type:
+            return stored
+        try:
+            source = self._store.stream(stored.path, version=stored.version)
+            await self._store.upload(stored.path, source, content_type, if_version=stored.version)
+        except PreconditionFailed as error:
+            raise BytesChanged("The bytes changed while they were looked into; it is done again.") from error
+        return await self._store.stat(stored.path)
+
     async def keep_stored(self, desk: Desk, stored: MediaObject, content_type: str, *, name: str) -> Outcome:
         """Make an item of an uploaded object, which lies at the desk too."""
         examined = await self._examine(desk, content_type)
-        stored = await self._under_true_type(stored, examined.content_type)
+        stored = await self.under_true_type(stored, examined.content_type)
         item = await self._item(desk, stored, examined, name=name, source="upload")
         if (await self._store.stat(stored.path)).version != stored.version:
             raise BytesChanged("The bytes changed while they were looked into; it is done again.")
@@ -109,17 +120,6 @@ class Ingest:
         examined = await self._workshop.examine(desk.file, desk.folder, content_type)
         check_decoded(examined.content_type)
         return examined
-
-    async def _under_true_type(self, stored: MediaObject, content_type: str) -> MediaObject:
-        """Write the true content type on an object that was sent under another."""
-        if stored.content_type == content_type:
-            return stored
-        try:
-            source = self._store.stream(stored.path, version=stored.version)
-            await self._store.upload(stored.path, source, content_type, if_version=stored.version)
-        except PreconditionFailed as error:
-            raise BytesChanged("The bytes changed while they were looked into; it is done again.") from error
-        return await self._store.stat(stored.path)
 
     async def _item(
         self,

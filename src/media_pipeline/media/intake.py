@@ -36,6 +36,12 @@ class EmptyFile(MediaPipelineError):
     code: ClassVar[str] = "empty_file"
 
 
+class WrongSize(MediaPipelineError):
+    """The file is not as long as it was announced."""
+
+    code: ClassVar[str] = "wrong_size"
+
+
 class Intake:
     """The rules at the door; `max_bytes` bounds one file."""
 
@@ -51,13 +57,17 @@ class Intake:
         if size == 0:
             raise EmptyFile("The file has no bytes; choose one that has.")
 
-    async def check_stored(self, path: str) -> tuple[MediaObject, str]:
+    async def check_stored(self, path: str, *, announced: int | None) -> tuple[MediaObject, str]:
         """Return the object and what its first bytes say it is, or raise what is wrong with it."""
         try:
             stored = await self._store.stat(path)
             head = await self._store.read(path, end=HEAD_BYTES, version=stored.version)
         except ObjectNotFound as error:
             raise UploadIncomplete("The bytes are not there; PUT them to the upload URL first.") from error
+        if announced not in {None, stored.size}:
+            raise WrongSize(
+                f"The file has {stored.size:,} bytes; {announced:,} were announced. Send it again."
+            )
         return stored, self.check_bytes(head, stored.size)
 
     def check_bytes(self, head: bytes, size: int) -> str:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from media_pipeline.db.arrays import write_array
 from media_pipeline.db.database import Database, DatabaseUnavailable, Effect, Params, Row, Value
-from media_pipeline.db.statements import load_dialects
+from media_pipeline.db.statements import Statement, load_dialects
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.item import (
@@ -30,13 +30,14 @@ from media_pipeline.media.item import (
     fold_words,
     searchable_words,
 )
-from media_pipeline.storage.paths import original_prefix, user_root
+from media_pipeline.storage.paths import original_prefix, read_path, user_root
 from media_pipeline.storage.store import Store, StoreError
 
 Sort = Literal["newest", "oldest", "largest"]
 
 _log = structlog.get_logger(__name__)
 _SQL: Final = load_dialects("media_pipeline.media", "sql/library")
+_RESTORE: Final = Statement("restore", f"{_SQL['insert'].text} ON CONFLICT (path) DO NOTHING")
 _FIRST_PLACE: Final[Mapping[Sort, int]] = {"newest": 1 << 62, "oldest": -1, "largest": 1 << 62}
 _RUNGS: Final = msgspec.json.Decoder(tuple[Rung, ...])
 _AFTER_ALL: Final = "\U0010ffff"
@@ -190,6 +191,16 @@ class Library:
         self.removals_wait.set()
         return [path for path, done in zip(paths, marked, strict=True) if not done]
 
+    async def standing(self, paths: Sequence[str]) -> frozenset[str]:
+        """Return which of `paths` have a row, whoever owns them."""
+        params: Params = {"paths": _json(paths), "path_array": write_array(paths)}
+        return frozenset(str(row["path"]) for row in await self._db.fetch(_SQL["standing"], params))
+
+    async def restore(self, item: Item) -> None:
+        """Put an item of a stored object into the library, unless there is one at its path."""
+        insert, words = keep_item(item)
+        await self._db.apply([Effect(_RESTORE, insert.params), words])
+
     async def kept(self, user_id: UserId) -> list[Kept]:
         """Return all that a user's rows stand for, about 200 bytes an item."""
         rows = await self._db.fetch(_SQL["kept_paths"], {"user_id": user_id})
@@ -221,8 +232,10 @@ class Library:
 
     async def _erase_original(self, item: Item) -> None:
         """Delete the provider's untouched bytes; their path follows from the item's, but for its type."""
-        index = item.path.rpartition("_")[2].partition(".")[0]
-        for left in await self._store.list(original_prefix(item.user_id, item.job_id, int(index))):
+        owned = read_path(item.path)
+        if owned is None or owned.index is None:
+            return
+        for left in await self._store.list(original_prefix(item.user_id, item.job_id, owned.index)):
             await self._store.delete(left.path)
 
 

@@ -11,8 +11,10 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
+from mmap import mmap
 from typing import Final
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER: Final = struct.Struct(">I4s")
@@ -21,6 +23,9 @@ _XMP_KEY: Final = "XML:com.adobe.xmp"
 """The keyword that the XMP specification (part 3, 1.1.5) gives to XMP in PNG."""
 _TEXT_KINDS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _KEY_MAX: Final = 79
+_PLAIN: Final = b"\0" * 5
+"""After a keyword: not compressed, of no language, without a translated keyword."""
+_FACT: Final = re.compile(r"<made:(\w+)>(.*?)</made:\1>", re.DOTALL)
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 (section 2.2) has no way to write."""
 
@@ -73,6 +78,19 @@ def xmp_packet(digital_source_type: str, *, software: str, facts: Mapping[str, s
     return _PACKET.format(source=source, software=tool, facts=elements).encode()
 
 
+def read_facts(xmp: bytes) -> dict[str, str]:
+    """Return the `facts` that `xmp_packet` wrote; none of another's packet."""
+    return {name: unescape(value) for name, value in _FACT.findall(xmp.decode(errors="replace"))}
+
+
+def png_xmp(data: bytes | mmap) -> bytes:
+    """Return the XMP that stands before a PNG's pixels, as `mark_png` puts it; empty where there is none."""
+    for chunk in takewhile(lambda chunk: chunk.kind != b"IDAT", read_chunks(data)):
+        if chunk.kind == b"iTXt" and chunk.key() == _XMP_KEY:
+            return chunk.body[len(_XMP_KEY) + len(_PLAIN) :]
+    return b""
+
+
 def _escape(value: str) -> str:
     return escape(_NOT_XML.sub("", value))
 
@@ -90,9 +108,10 @@ def mark_png(data: bytes, *, text: Mapping[str, str], xmp: bytes) -> bytes:
     return _SIGNATURE + b"".join(chunk.packed() for chunk in chunks)
 
 
-def read_chunks(data: bytes) -> Iterator[Chunk]:
+def read_chunks(data: bytes | mmap) -> Iterator[Chunk]:
     """Yield the chunks from IHDR to IEND; raises `Malformed`."""
-    if not data.startswith(_SIGNATURE + b"\0\0\0\rIHDR"):
+    beginning = _SIGNATURE + b"\0\0\0\rIHDR"
+    if data[: len(beginning)] != beginning:
         raise Malformed("no PNG signature and header")
     place = len(_SIGNATURE)
     while True:
@@ -103,7 +122,7 @@ def read_chunks(data: bytes) -> Iterator[Chunk]:
         place += _HEADER.size + len(chunk.body) + _CHECKSUM.size
 
 
-def _chunk_at(data: bytes, place: int) -> Chunk:
+def _chunk_at(data: bytes | mmap, place: int) -> Chunk:
     try:
         length, kind = _HEADER.unpack_from(data, place)
         start = place + _HEADER.size
@@ -121,4 +140,4 @@ def _text_chunk(key: str, value: bytes) -> Chunk:
     keyword = key.encode("latin-1")
     if not 1 <= len(keyword) <= _KEY_MAX or b"\0" in keyword:
         raise ValueError(f"{key!r} is not a PNG keyword")
-    return Chunk(b"iTXt", keyword + b"\0\0\0\0\0" + value.replace(b"\0", b""))
+    return Chunk(b"iTXt", keyword + _PLAIN + value.replace(b"\0", b""))

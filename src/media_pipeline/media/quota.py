@@ -18,8 +18,8 @@ from media_pipeline.ids import JobId, UserId
 
 _SQL: Final = load_statements("media_pipeline.media", "sql/quota.sql")
 _EVERYTHING: Final = 1 << 60
-PROMISE_SECONDS: Final = 86_400.0
-"""A promise that nobody settles, because its process died, counts no longer than this."""
+PROMISE_SECONDS: Final = 26 * 3600.0
+"""A promise that nobody settles, because its process died, counts no longer than this; uploads take less."""
 
 
 class QuotaExceeded(MediaPipelineError):

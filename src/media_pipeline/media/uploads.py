@@ -17,7 +17,7 @@ from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.claimed import see_version
 from media_pipeline.media.ingest import Ingest
-from media_pipeline.media.intake import EmptyFile, FileTooLarge, Intake, TypeNotAllowed
+from media_pipeline.media.intake import EmptyFile, FileTooLarge, Intake, TypeNotAllowed, WrongSize
 from media_pipeline.media.quota import Quota, QuotaExceeded
 from media_pipeline.queue.job import Job, JobState, NewJob
 from media_pipeline.queue.queue import JobNotFound, Outcome, Queue
@@ -29,8 +29,8 @@ KIND: Final = "upload"
 URL_LIFE: Final = timedelta(minutes=15)
 SESSION_LIFE: Final = timedelta(days=1)
 """How long an upload in chunks may take."""
-LINGER: Final = timedelta(minutes=5)
-"""A PUT that began just before its URL expired may end this much later."""
+LINGER: Final = timedelta(hours=1)
+"""A PUT that began just before its URL expired, or a session's last chunk, may end this much later."""
 
 
 class UploadNotFound(MediaPipelineError):
@@ -141,7 +141,7 @@ class Uploads:
             return job
         try:
             await self._check_stored(job)
-        except (TypeNotAllowed, FileTooLarge, EmptyFile, QuotaExceeded):
+        except (TypeNotAllowed, FileTooLarge, EmptyFile, WrongSize, QuotaExceeded):
             await self._queue.hasten(job.id)  # ingest finds the same and ends the job
             raise
         return await self._queue.hasten(job.id)
@@ -174,8 +174,10 @@ class Uploads:
 
     async def _check_stored(self, job: Job) -> tuple[MediaObject, str]:
         """Return the object and its type, or raise what is wrong; bytes not announced need room."""
-        stored, content_type = await self._intake.check_stored(str(job.payload["path"]))
-        if stored.size != job.payload["size"]:
+        size = job.payload["size"]
+        announced = size if isinstance(size, int) else None
+        stored, content_type = await self._intake.check_stored(str(job.payload["path"]), announced=announced)
+        if announced is None:
             await self._quota.reserve(job.user_id, job.id, stored.size)
         return stored, content_type
 

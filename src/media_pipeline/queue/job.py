@@ -61,7 +61,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One try at one provider, as its owner may see it, and what a later worker needs to go on.
 
     `submitting` is set before a call that may cost money and `handle` from its answer; they stay on
-    the record. `cancel` is what the provider answered when its job was to be stopped. Times in Unix seconds.
+    the record. `final` is set where it failed and may have been paid, so that no other may follow.
+    `cancel` is what the provider answered when its job was to be stopped. Times in Unix seconds.
     """
 
     number: int
@@ -73,6 +74,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str | None = None
     submitting: bool = False
     handle: dict[str, str] | None = None
+    final: bool = False
     cancel: str | None = None
 
 

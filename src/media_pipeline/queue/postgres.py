@@ -123,8 +123,10 @@ class PostgresQueue:
     async def stop(self, fence: Fence) -> Job:
         return await self._leave(fence, leaving.stop)
 
-    async def tend(self) -> list[Job]:
+    async def bury(self) -> None:
         await self._table.write("bury", {}, repeatable=True)
+
+    async def tend(self) -> list[Job]:
         abandoned = await self._table.read("abandoned", {"limit": BATCH})
         rescued = await self._ends.leave_all([read_job(row).fence for row in abandoned], leaving.crash)
         if rescued:

@@ -95,12 +95,17 @@ class Claims:
             doubtful = [claim for claim in asked if claim.worker_id in self._doubtful]
             self._hand_out(doubtful, await self._find_lost(doubtful))
             alive = await self._take(asked)
-        return [
-            await self._readable(claim.taken)
-            if claim.worker_id in alive
-            else LeaseLost("This worker's lease ran out; what it took now would be given away at once.")
-            for claim in asked
-        ]
+        try:
+            await self._keep_apart(asked)
+            return [
+                await self._readable(claim.taken)
+                if claim.worker_id in alive
+                else LeaseLost("This worker's lease ran out; what it took now would be given away at once.")
+                for claim in asked
+            ]
+        except BaseException:
+            self._take_back(asked)
+            raise
 
     async def _take(self, asked: Sequence[_Claim]) -> set[WorkerId]:
         """Fill the claims; return which workers are alive."""
@@ -170,12 +175,32 @@ class Claims:
     def _is_told(self, row: JobRow) -> bool:
         return (row["id"], row["attempt"]) in self._held[row["worker_id"]]
 
+    def _take_back(self, claims: Sequence[_Claim]) -> None:
+        """Forget what could not be told after all; the next claim or heartbeat finds it."""
+        for claim in claims:
+            for row in claim.taken:
+                self.drop(_fence(row))
+                self._doubtful.add(claim.worker_id)
+            claim.taken = []
+
+    async def _keep_apart(self, claims: Sequence[_Claim]) -> None:
+        """Let a worker run one suspect at a time; those beside another try again later."""
+        crowds = {row["worker_id"] for claim in claims for row in claim.taken if leaving.is_suspect(row)}
+        if not crowds:
+            return
+        held = await self._table.read("held", {"worker_ids": sorted(crowds)})
+        for claim in claims:
+            in_order = sorted(claim.taken, key=_place)
+            crowded = [_fence(row) for row in leaving.pick_crowded(in_order, held)]
+            if crowded:
+                await self._ends.leave_all(crowded, leaving.step_aside)
+            for fence in crowded:
+                self.drop(fence)
+            claim.taken = [row for row in in_order if _fence(row) not in crowded]
+
     async def _readable(self, rows: Sequence[JobRow]) -> list[Job]:
         """Return the jobs, oldest first; fail those that cannot be decoded, so that they never come back."""
-        fences = [
-            Fence(row["id"], row["attempt"], row["worker_id"])
-            for row in sorted(rows, key=lambda row: (row["lane"], row["ord"]))
-        ]
+        fences = [_fence(row) for row in sorted(rows, key=_place)]
         jobs = [self.recall(fence) for fence in fences]
         bad = [fence for fence, job in zip(fences, jobs, strict=True) if job is None]
         if bad:
@@ -197,6 +222,14 @@ class Claims:
             else LeaseLost("This worker's lease ran out and its jobs were given away.")
             for worker_id, _ in asked
         ]
+
+
+def _fence(row: JobRow) -> Fence:
+    return Fence(row["id"], row["attempt"], row["worker_id"])
+
+
+def _place(row: JobRow) -> tuple[int, int]:
+    return row["lane"], row["ord"]
 
 
 def _is_unwanted(row: JobRow, worker_id: WorkerId) -> bool:

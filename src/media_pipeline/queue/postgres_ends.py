@@ -165,4 +165,5 @@ def _leaving_columns(leavings: Sequence[Leaving]) -> Columns:
         "failures": column(lambda leaving: leaving.failures),
         "crashes": column(lambda leaving: leaving.crashes),
         "run_ats": column(lambda leaving: leaving.run_at),
+        "behinds": column(lambda leaving: leaving.behind),
     }

@@ -135,6 +135,7 @@ class Queue(Protocol):
     async def claim(self, worker_id: WorkerId, free: Mapping[str, int], *, limit: int) -> list[Job]:
         """Take up to `limit` available jobs, at most `free[kind]` of a kind, best lane first.
 
+        Of the jobs of which one more death would make `crashed`, a worker runs one at a time.
         Raises `LeaseLost` when the worker's lease ran out: beat, or register anew, first.
         """
         ...
@@ -174,8 +175,12 @@ class Queue(Protocol):
         """End a running job as cancelled."""
         ...
 
+    async def bury(self) -> None:
+        """Declare dead the workers whose lease ran out: only for who knows that they could beat."""
+        ...
+
     async def tend(self) -> list[Job]:
-        """Move what is due: scheduled jobs, freed slots, jobs of dead workers.
+        """Move what is due: scheduled jobs, freed slots, jobs of workers that left or are dead.
 
         Returns the jobs that ended by it: those whose workers kept dying (`crashed`) and those
         that were to be cancelled.

@@ -6,6 +6,7 @@ unsettled, and this loop announces it again. Old settled jobs are forgotten here
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import structlog
@@ -39,10 +40,26 @@ class Republisher:
         self._patience = patience
         self._keep = keep
         self._clock = clock or SystemClock()
+        self._hurried = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Settle also what ended just now: whoever had to be told can be reached again."""
+        self._hurried.set()
 
     async def run(self) -> None:
         """Settle what an earlier process left, at once; then again and again."""
         await self._round(patience=0.0)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_time())
+            group.create_task(self._keep_up())
+
+    async def _keep_up(self) -> None:
+        while True:
+            await self._hurried.wait()
+            self._hurried.clear()
+            await self._round(patience=0.0)
+
+    async def _keep_time(self) -> None:
         while True:
             await self._clock.sleep(self._interval)
             await self._round(patience=self._patience)

@@ -109,6 +109,9 @@ class SqliteQueue:
     async def stop(self, fence: Fence) -> Job:
         return await self._leaving(fence, leaving.stop)
 
+    async def bury(self) -> None:
+        await self._write("bury", {"now": self._db.now_us()})
+
     async def tend(self) -> list[Job]:
         moved, ended = await self._db.transact(self._moves.tend)
         if moved:

@@ -15,7 +15,15 @@ from media_pipeline.db.sqlite import Connection, apply_effects
 from media_pipeline.db.statements import load_statements
 from media_pipeline.ids import JobId
 from media_pipeline.queue.job import Attempt, Fence, Job, JobState, NewJob, Priority, WorkerId
-from media_pipeline.queue.leaving import UNDECODABLE, Decide, crash, set_aside
+from media_pipeline.queue.leaving import (
+    UNDECODABLE,
+    Decide,
+    crash,
+    is_suspect,
+    pick_crowded,
+    set_aside,
+    step_aside,
+)
 from media_pipeline.queue.queue import (
     Beat,
     Enqueued,
@@ -76,7 +84,7 @@ class Moves:
                 if room > 0:
                     wanted = {"worker_id": worker_id, "now": now, "kind": kind, "lane": lane, "limit": room}
                     claimed += conn.execute(SQL["claim"], wanted).fetchall()
-        ordered = sorted(claimed, key=lambda row: (row["lane"], row["ord"]))
+        ordered = self._keep_apart(conn, sorted(claimed, key=lambda row: (row["lane"], row["ord"])))
         return [job for row in ordered if (job := self._read_claimed(conn, row)) is not None]
 
     def beat(self, conn: Connection, worker_id: WorkerId, until: int) -> Beat:
@@ -117,17 +125,14 @@ class Moves:
 
     def tend(self, conn: Connection) -> tuple[bool, list[Job]]:
         """Return whether anything may be claimed now that could not before, and what ended."""
-        now = {"now": self.now_us()}
         rescued = [
-            self.leave(conn, read_job(row).fence, crash)
-            for row in conn.execute(SQL["abandoned"], now).fetchall()
+            self.leave(conn, read_job(row).fence, crash) for row in conn.execute(SQL["abandoned"]).fetchall()
         ]
-        conn.execute(SQL["bury"], now)
         blocked = conn.execute(SQL["blocked_users"]).fetchall()
         promoted = [self.promote(conn, kind=row["kind"], user_id=row["user_id"]) for row in blocked]
         admitted = [
             self._admit(conn, row["id"], kind=row["kind"], user_id=row["user_id"], ord_=row["run_at"])
-            for row in conn.execute(SQL["due"], {**now, "limit": BATCH}).fetchall()
+            for row in conn.execute(SQL["due"], {"now": self.now_us(), "limit": BATCH}).fetchall()
         ]
         moved = bool(rescued) or any(promoted) or any(admitted)
         return moved, [job for job in rescued if job.ended]
@@ -151,12 +156,25 @@ class Moves:
         in_play = conn.execute(SQL["in_play"], user).fetchone()["jobs"]
         return JobState.AVAILABLE if in_play < window else JobState.BLOCKED
 
+    def _keep_apart(self, conn: Connection, claimed: Sequence[JobRow]) -> list[JobRow]:
+        """Return what a worker may run of what it claimed; suspects beside another try again later."""
+        if not any(is_suspect(row) for row in claimed):
+            return list(claimed)
+        held = conn.execute(SQL["held"], {"worker_id": claimed[0]["worker_id"]}).fetchall()
+        crowded = pick_crowded(claimed, held)
+        for row in crowded:
+            self._send_away(conn, row, step_aside)
+        return [row for row in claimed if row not in crowded]
+
+    def _send_away(self, conn: Connection, row: JobRow, decide: Decide) -> None:
+        left = self.leave(conn, read_job(row).fence, decide)
+        self.promote(conn, kind=left.kind, user_id=left.user_id)
+
     def _read_claimed(self, conn: Connection, row: JobRow) -> Job | None:
         """Return what was claimed; fail a job that cannot be decoded, so that it never comes back."""
         job = read_claimed(row)
         if job is None:
-            failed = self.leave(conn, read_job(row).fence, set_aside(UNDECODABLE))
-            self.promote(conn, kind=failed.kind, user_id=failed.user_id)
+            self._send_away(conn, row, set_aside(UNDECODABLE))
         return job
 
 

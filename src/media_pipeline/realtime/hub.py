@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import cycle
 from typing import ClassVar, Final
 
 import structlog
@@ -156,7 +157,7 @@ class Hub:
         _log.debug("stream.closed", reason=reason, open=len(self._connections))
 
 
-def _hellos(retry_ms: int, spread: float) -> tuple[bytes, ...]:
-    """Return what streams may begin with: a sign of life, and how long to wait before coming back."""
+def _hellos(retry_ms: int, spread: float) -> Iterator[bytes]:
+    """Return what streams begin with, by turns: a sign of life, and how long to wait before coming back."""
     factors = (1 - spread + 2 * spread * number / (WAITS - 1) for number in range(WAITS))
-    return tuple(sse.comment("ok") + sse.retry(round(retry_ms * factor)) for factor in factors)
+    return cycle([sse.comment("ok") + sse.retry(round(retry_ms * factor)) for factor in factors])

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import ClassVar, Final
 
 AsgiMessage = MutableMapping[str, object]
+Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
 
 _SENT: Final = object()
@@ -20,9 +21,9 @@ LAST_CHUNK_SECONDS: Final = 1.0
 
 
 class AsgiPush:
-    """An outlet whose `over` becomes True when the stream shall end cleanly, False when at once."""
+    """An outlet; once the stream is over, `clean` tells whether a last chunk is sent."""
 
-    __slots__ = ("_send", "_sending", "over", "resumed")
+    __slots__ = ("_send", "_sending", "_watcher", "clean", "resumed")
 
     _message: ClassVar[AsgiMessage] = {"body": b""}
     """The last message: a frame goes to many readers, what servers only read is made once."""
@@ -30,7 +31,8 @@ class AsgiPush:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._sending: asyncio.Task[None] | None = None
-        self.over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._watcher: asyncio.Task[object] | None = None
+        self.clean: bool | None = None
         self.resumed: Callable[[], None] = _nothing
 
     def write(self, data: bytes) -> bool:
@@ -57,10 +59,26 @@ class AsgiPush:
     def abort(self) -> None:
         self._decide(clean=False)
 
+    async def watch(self, receive: Receive) -> None:
+        """Return when the stream is over or its reader is gone; what the reader says is nothing to us.
+
+        The request's own task waits for both: another one, or a future, would cost each stream a kibibyte.
+        """
+        watcher = self._watcher = asyncio.current_task()
+        try:
+            while self.clean is None and (await receive())["type"] != "http.disconnect":
+                pass
+        except asyncio.CancelledError:
+            if self.clean is None or watcher is None or watcher.uncancel():
+                raise
+        finally:
+            self._watcher = None
+        self.abort()
+
     async def aclose(self) -> None:
         """Send the last chunk where the end shall be clean, after what is still under way."""
         try:
-            if self.over.done() and self.over.result():
+            if self.clean:
                 async with asyncio.timeout(LAST_CHUNK_SECONDS):
                     await self._finish_last()
         except (OSError, TimeoutError):
@@ -84,8 +102,10 @@ class AsgiPush:
         self.resumed()
 
     def _decide(self, *, clean: bool) -> None:
-        if not self.over.done():
-            self.over.set_result(clean)
+        if self.clean is None:
+            self.clean = clean
+            if self._watcher is not None:
+                self._watcher.cancel()
 
 
 class _Rest:

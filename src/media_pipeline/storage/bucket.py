@@ -7,26 +7,17 @@ a checksum for a range, which no store gives.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import contextmanager
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import uuid4
 
 import obstore
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    GenericError,
-    NotFoundError,
-    PermissionDeniedError,
-    PreconditionError,
-    UnauthenticatedError,
-)
 
+from media_pipeline.storage.bucket_errors import NotThere, PastTheEnd, told
 from media_pipeline.storage.checksums import Checksum, Crc32c, Md5, digest, md5_of
 from media_pipeline.storage.chunks import CHUNK_BYTES
+from media_pipeline.storage.disposition import disposition
 from media_pipeline.storage.patience import Passing, Patience
 from media_pipeline.storage.store import (
     ABSENT,
@@ -38,17 +29,12 @@ from media_pipeline.storage.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from obstore import Attributes, GetResult, ObjectMeta
     from obstore.store import ObjectStore
 
 WRITE_MARK: Final = "write"
 """The metadata field that names the write that made an object, so that a lost answer can be told."""
 ANY_TYPE: Final = "application/octet-stream"
-_STATUS: Final = re.compile(r"status code: (\d{3})")
-_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
-_NOT_SATISFIABLE: Final = 416
 
 
 class Dialect(Protocol):
@@ -67,14 +53,6 @@ class Corrupt(Passing):
     def __init__(self, version: Version) -> None:
         super().__init__("the bytes were changed on their way in")
         self.version = version
-
-
-class NotThere(Exception):
-    """No object, or not of this version."""
-
-
-class PastTheEnd(Exception):
-    """The range begins behind the last byte."""
 
 
 class Bucket:
@@ -139,10 +117,14 @@ class Bucket:
     async def _put_once(
         self, path: str, data: bytes, content_type: str, *, mark: str, over: Version
     ) -> Version:
-        attributes: Attributes = {"Content-Type": content_type or ANY_TYPE, WRITE_MARK: mark}
+        attributes: Attributes = {
+            "Content-Type": content_type or ANY_TYPE,
+            "Content-Disposition": disposition(path, content_type),
+            WRITE_MARK: mark,
+        }
         mode: Any = "create" if over == ABSENT else self._dialect.write_mode(over)
         try:
-            with _told(path):
+            with told(path):
                 put = await obstore.put_async(
                     self._objects, path, data, mode=mode, attributes=attributes, use_multipart=False
                 )
@@ -198,7 +180,7 @@ class Bucket:
     async def _read_whole(self, path: str, version: Version | None) -> bytes:
         if (found := await self._open(path, 0, None, version)) is None:
             return b""
-        with _told(path):
+        with told(path):
             data = bytes(await found.bytes_async())
         checksum, expected = await self._checksum(path, found.meta["e_tag"], self._version_of(found))
         if expected is not None and await digest(data, checksum) != expected:
@@ -224,7 +206,7 @@ class Bucket:
             options["range"] = (start, end)
         elif start:
             options["range"] = {"offset": start}
-        with _told(path):
+        with told(path):
             try:
                 found = await obstore.get_async(self._objects, path, options=options)  # type: ignore[arg-type] # a plain dict
             except PreconditionFailed:
@@ -238,7 +220,7 @@ class Bucket:
 
     async def _look_once(self, path: str) -> tuple[MediaObject, str]:
         try:
-            with _told(path):
+            with told(path):
                 found = await obstore.get_async(self._objects, path, options={"head": True})
         except NotThere:
             raise ObjectNotFound(f"There is no object at {path}.") from None
@@ -274,40 +256,8 @@ def _check_end(place: int, end: int) -> None:
 
 
 async def _chunks(found: GetResult) -> AsyncIterator[bytes]:
-    with _told(""):
+    with told(""):
         async for buffer in found.stream(min_chunk_size=CHUNK_BYTES):
             view = memoryview(buffer)
             for place in range(0, len(view), CHUNK_BYTES):
                 yield bytes(view[place : place + CHUNK_BYTES])
-
-
-@contextmanager
-def _told(path: str) -> Iterator[None]:
-    """Turn what obstore raises into what the store says."""
-    try:
-        yield
-    except (AlreadyExistsError, PreconditionError) as error:
-        raise PreconditionFailed(f"The object at {path} is not the version that was expected.") from error
-    except (NotFoundError, FileNotFoundError) as error:
-        raise NotThere from error
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise StoreError(f"The bucket refuses these credentials: {_first_line(error)}") from error
-    except GenericError as error:
-        raise _judge(error) from error
-    except BaseError as error:
-        raise StoreError(f"The store failed: {_first_line(error)}") from error
-
-
-def _judge(error: GenericError) -> Exception:
-    found = _STATUS.search(str(error))
-    status = int(found[1]) if found else 0
-    if status == _NOT_SATISFIABLE:
-        return PastTheEnd()
-    if not status or status in _PASSING:
-        return Passing(f"status {status}" if status else "the connection failed")
-    return StoreError(f"The store refused: {_first_line(error)}")
-
-
-def _first_line(error: Exception) -> str:
-    """Return what an error says without addresses, which may be signed."""
-    return re.sub(r"https?://\S+", "the store", str(error).split("\n", 1)[0])[:200]

@@ -30,14 +30,19 @@ async def as_pieces(data: bytes | AsyncIterator[bytes], size: int) -> AsyncItera
     if isinstance(data, bytes) and len(data) <= size:
         yield data
         return
-    held = bytearray()
+    held: list[bytes] = []
+    length = 0
     async for chunk in as_chunks(data):
-        held += chunk
-        while len(held) >= size:
-            yield bytes(held[:size])
-            del held[:size]
+        held.append(chunk)
+        length += len(chunk)
+        while length >= size:
+            surplus = length - size
+            rest = held[-1][len(held[-1]) - surplus :]
+            held[-1] = held[-1][: len(held[-1]) - surplus]
+            yield b"".join(held)
+            held, length = [rest] if rest else [], surplus
     if held:
-        yield bytes(held)
+        yield b"".join(held)
 
 
 async def rejoin(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -17,7 +17,8 @@ from obstore.store import GCSStore as Objects
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.storage.addresses import Addresses, PublicAddresses
-from media_pipeline.storage.bucket import ANY_TYPE, WRITE_MARK, Bucket, NotThere
+from media_pipeline.storage.bucket import ANY_TYPE, WRITE_MARK, Bucket
+from media_pipeline.storage.bucket_errors import NotThere
 from media_pipeline.storage.chunks import as_pieces, rejoin
 from media_pipeline.storage.gcs_api import GOOGLE, GcsApi, check
 from media_pipeline.storage.gcs_session import CHUNK, PIECE, Session
@@ -164,7 +165,12 @@ class GCSStore:
 
     async def list(self, prefix: str) -> list[MediaObject]:
         """Return the objects whose path starts with `prefix`, by path."""
-        return await self.api.list(prefix)
+        return sorted([item async for item in self.walk(prefix)], key=lambda item: item.path)
+
+    async def walk(self, prefix: str) -> AsyncIterator[MediaObject]:
+        """Yield the same objects, a thousand a request; see `Store`."""
+        async for item in self.api.walk(prefix):
+            yield item
 
     async def stat(self, path: str) -> MediaObject:
         """Describe an object; `ObjectNotFound` if there is none."""

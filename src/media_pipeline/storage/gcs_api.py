@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from media_pipeline.storage.disposition import disposition
 from media_pipeline.storage.google_credentials import GoogleCredentials, tls
 from media_pipeline.storage.patience import Passing, Patience
 from media_pipeline.storage.store import MediaObject, ObjectNotFound, PreconditionFailed, StoreError, Version
@@ -46,16 +47,17 @@ class GcsApi:
         """Close the connections."""
         await self._web.aclose()
 
-    async def list(self, prefix: str) -> list[MediaObject]:
-        """Return the objects whose name starts with `prefix`, by path; one request a thousand."""
-        found, token = [], ""
+    async def walk(self, prefix: str) -> AsyncIterator[MediaObject]:
+        """Yield the objects whose name starts with `prefix`, by path; one request a thousand."""
+        token = ""
         while True:
             query = {"prefix": prefix, "maxResults": "1000", "fields": f"nextPageToken,items({_FIELDS})"}
             page = await self.call("GET", "/o", {**query, **({"pageToken": token} if token else {})})
-            found += [_as_object(item) for item in page.get("items", [])]
+            for item in page.get("items", []):
+                yield _as_object(item)
             token = page.get("nextPageToken", "")
             if not token:
-                return sorted(found, key=lambda item: item.path)
+                return
 
     async def delete(self, path: str, generation: str) -> None:
         """Remove one generation; `ObjectNotFound` or `PreconditionFailed` where it is not there."""
@@ -89,7 +91,8 @@ class GcsApi:
         query = {"uploadType": "resumable", "name": path}
         if if_generation is not None:
             query["ifGenerationMatch"] = if_generation
-        body = {"contentType": content_type, "metadata": dict(metadata)}
+        shown = disposition(path, content_type)
+        body = {"contentType": content_type, "contentDisposition": shown, "metadata": dict(metadata)}
 
         async def once() -> str:
             answer = await self.send("POST", url, params=query, json=body, headers=await self.bearer())

@@ -89,10 +89,10 @@ class Session:
         rest = piece[self._sent - begin :]
         total = str(begin + len(piece)) if last else "*"
         extent = f"{self._sent}-{self._sent + len(rest) - 1}" if rest else "*"
-        headers = {"Content-Range": f"bytes {extent}/{total}"}
+        headers = {"Content-Range": f"bytes {extent}/{total}", "Content-Length": str(len(rest))}
         if last:
             headers["X-Goog-Hash"] = f"crc32c={self._crc.text()}"
-        return await self._api.send("PUT", self._url, headers=headers, content=rest)
+        return await self._api.send("PUT", self._url, headers=headers, content=_in_turns(rest))
 
     async def _ask(self) -> httpx2.Response | None:
         """Ask how far the session is; None where no answer came, so that the piece is sent again."""
@@ -104,6 +104,12 @@ class Session:
         with suppress(Passing, TimeoutError):
             async with asyncio.timeout(5):
                 await self._api.send("DELETE", self._url)
+
+
+async def _in_turns(piece: bytes) -> AsyncIterator[bytes]:
+    """Yield a piece in slices, so that others on the event loop have their turn in between."""
+    for place in range(0, len(piece), CHUNK):
+        yield piece[place : place + CHUNK]
 
 
 def check_resumable(answer: httpx2.Response) -> None:

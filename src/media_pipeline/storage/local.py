@@ -93,6 +93,11 @@ class LocalStore:
         await self._catch_up()
         return self._catalog.under(prefix)
 
+    async def walk(self, prefix: str) -> AsyncIterator[MediaObject]:
+        """Yield the same objects; see `Store`."""
+        for item in await self.list(prefix):
+            yield item
+
     async def stat(self, path: str) -> MediaObject:
         """Describe an object; `ObjectNotFound` if there is none."""
         await self._catch_up()

@@ -85,6 +85,11 @@ class MemoryStore:
         """Return the objects whose path starts with `prefix`, by path."""
         return self._catalog.under(prefix)
 
+    async def walk(self, prefix: str) -> AsyncIterator[MediaObject]:
+        """Yield the same objects; see `Store`."""
+        for item in await self.list(prefix):
+            yield item
+
     async def stat(self, path: str) -> MediaObject:
         """Describe an object; `ObjectNotFound` if there is none."""
         return self._catalog.find(check_path(path))

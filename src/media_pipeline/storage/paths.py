@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.storage.store import InvalidPath
@@ -20,9 +22,33 @@ FALLBACK_FILENAME: Final = "file"
 _SAFE_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _ENCODED: Final = re.compile(r"(?:[A-Za-z0-9_-]|=[0-9A-F]{2})+")
 _ESCAPE: Final = re.compile(r"=([0-9A-F]{2})")
+_RESULT: Final = {
+    shelf: re.compile(rf"(.+)_(0|[1-9]\d{{0,8}})\.{suffix}")
+    for shelf, suffix in (("images", "png"), ("videos", "mp4"))
+}
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNSEEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _LONGEST_CHARACTER: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Whose an object is and which job wrote it; `index` counts results, an upload has none."""
+
+    path: str
+    user_id: UserId
+    job_id: JobId
+    index: int | None
+
+    @property
+    def filename(self) -> str:
+        """The last segment of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def thumbnail_stem(self) -> str:
+        """How the names of its thumbnails begin."""
+        return "thumbnail" if self.index is None else f"thumbnail_{self.index}"
 
 
 def check_path(path: str) -> str:
@@ -109,6 +135,23 @@ def job_of_path(path: str) -> JobId | None:
 def original_prefix(user_id: UserId, job_id: JobId, index: int) -> str:
     """Return the prefix of the untouched bytes of output `index`, where they differ from what is shown."""
     return f"{derived_prefix(user_id, job_id)}original_{index}."
+
+
+def read_path(path: str) -> Owned | None:
+    """Read back what `image_path`, `video_path` or `upload_path` wrote; None for any other path."""
+    match path.split("/"):
+        case ["media", user, "images" | "videos" as shelf, name] if found := _RESULT[shelf].fullmatch(name):
+            job_id, index = found[1], found[2]
+        case ["media", user, job_id, _]:
+            index = ""
+        case _:
+            return None
+    try:
+        if str(UUID(job_id)) != job_id:
+            return None
+        return Owned(path, decode_user(user), JobId(job_id), int(index) if index else None)
+    except (ValueError, InvalidPath):
+        return None
 
 
 def preview_path(user_id: UserId, job_id: JobId, index: int, *, number: int = 0) -> str:

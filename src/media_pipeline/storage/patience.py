@@ -71,7 +71,7 @@ class Attempts:
         patience = self._patience
         spent = patience.clock.monotonic() - self._began
         if self.failed >= patience.tries or spent >= patience.seconds:
-            raise StoreError(f"The store failed {self.failed} times: {error}") from error
+            raise StoreError(f"The store failed {self.failed} times: {error}.") from error
         if patience.log is not None:
             patience.log.info("store.tries_again after %d: %s", self.failed, error)
         pause = min(patience.longest, patience.pause * 2 ** (self.failed - 1))

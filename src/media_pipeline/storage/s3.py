@@ -9,7 +9,7 @@ the same bytes are told apart; URLs of `get_url` open only where the bucket is p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -18,7 +18,8 @@ from obstore.store import S3Store as Objects
 
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.storage.addresses import Addresses, PublicAddresses
-from media_pipeline.storage.bucket import Bucket, NotThere
+from media_pipeline.storage.bucket import Bucket
+from media_pipeline.storage.bucket_errors import NotThere
 from media_pipeline.storage.chunks import as_pieces, rejoin
 from media_pipeline.storage.paths import check_path
 from media_pipeline.storage.patience import Logger, Passing, Patience
@@ -161,7 +162,15 @@ class S3Store:
 
     async def list(self, prefix: str) -> list[MediaObject]:
         """Return the objects whose path starts with `prefix`, by path; S3 tells types one by one only."""
-        paths = await self._api.paths_under(prefix)
+        return sorted([item async for item in self.walk(prefix)], key=lambda item: item.path)
+
+    async def walk(self, prefix: str) -> AsyncIterator[MediaObject]:
+        """Yield the same objects, a thousand names a request; see `Store`."""
+        async for paths in self._api.pages_under(prefix):
+            for item in await self._look_at(paths):
+                yield item
+
+    async def _look_at(self, paths: Sequence[str]) -> Sequence[MediaObject]:
         turn = asyncio.Semaphore(_LOOKS)
 
         async def look(path: str) -> MediaObject | None:
@@ -172,7 +181,7 @@ class S3Store:
                     return None
 
         found = await asyncio.gather(*(look(path) for path in paths))
-        return sorted((item for item in found if item is not None), key=lambda item: item.path)
+        return [item for item in found if item is not None]
 
     async def stat(self, path: str) -> MediaObject:
         """Describe an object; `ObjectNotFound` if there is none."""

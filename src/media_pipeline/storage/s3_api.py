@@ -20,6 +20,7 @@ import httpx2
 
 from media_pipeline.clock import Clock
 from media_pipeline.storage.bucket import ANY_TYPE, WRITE_MARK
+from media_pipeline.storage.disposition import disposition
 from media_pipeline.storage.google_credentials import tls
 from media_pipeline.storage.patience import Passing, Patience
 from media_pipeline.storage.sigv4 import AwsKey, S3Request, presign
@@ -73,16 +74,15 @@ class S3Api:
         )
         return presign(request, self._key)
 
-    async def paths_under(self, prefix: str) -> list[str]:
-        """Return the paths that start with `prefix`; one request a thousand."""
-        found: list[str] = []
+    async def pages_under(self, prefix: str) -> AsyncIterator[list[str]]:
+        """Yield the paths that start with `prefix`, a thousand at a time."""
         query = {"list-type": "2", "prefix": prefix}
         while True:
             text = (await self._call("GET", "", query=query)).text
-            found += [unescape(key) for key in re.findall(r"<Key>([^<]*)</Key>", text)]
+            yield [unescape(key) for key in re.findall(r"<Key>([^<]*)</Key>", text)]
             token = re.search(r"<NextContinuationToken>([^<]*)<", text)
             if token is None:
-                return found
+                return
             query["continuation-token"] = unescape(token[1])
 
     async def delete(self, path: str, tag: str) -> None:
@@ -94,7 +94,11 @@ class S3Api:
     ) -> None:
         """Write an object in parts; `condition` holds for the moment when it appears."""
         mark = uuid4().hex
-        headers = {"Content-Type": content_type or ANY_TYPE, _MARK: mark}
+        headers = {
+            "Content-Type": content_type or ANY_TYPE,
+            "Content-Disposition": disposition(path, content_type),
+            _MARK: mark,
+        }
         begun = await self._call("POST", path, query={"uploads": ""}, headers=headers)
         upload = unescape(_find(r"<UploadId>([^<]*)", begun.text))
         try:

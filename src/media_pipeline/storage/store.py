@@ -143,6 +143,10 @@ class Store(Protocol):
         """Return the objects whose path starts with `prefix`, by path."""
         ...
 
+    def walk(self, prefix: str) -> AsyncIterator[MediaObject]:
+        """Yield the same objects, of a bucket a page at a time; one written meanwhile may be missed."""
+        ...
+
     async def stat(self, path: str) -> MediaObject:
         """Describe an object without its bytes; `ObjectNotFound` if there is none."""
         ...

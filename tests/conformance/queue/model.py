@@ -13,6 +13,7 @@ from media_pipeline.queue.job import ENDED, Fence, JobState, Priority, WorkerId
 
 WAITING = frozenset({JobState.BLOCKED, JobState.AVAILABLE})
 CRASH_WINDOW = 72 * 3600.0
+APART = 5.5
 
 
 @dataclass(slots=True)
@@ -65,6 +66,19 @@ class Model:
         job.fence = Fence(job_id, job.attempt, worker)
         job.states = frozenset({JobState.RUNNING})
         return job.fence
+
+    def suspects(self, worker: WorkerId) -> list[Paper]:
+        """The jobs of two deaths that a worker runs."""
+        mine = (job for job in self.jobs.values() if job.fence is not None and job.fence.worker_id == worker)
+        return [job for job in mine if len(job.crashes) >= 2]
+
+    def step_aside(self, job_id: JobId, worker: WorkerId, *, now: float) -> None:
+        """Put off a suspect that was claimed by a worker that runs another."""
+        job = self.jobs[job_id]
+        assert len(job.crashes) >= 2
+        assert self.suspects(worker)
+        job.attempt += 1
+        job.schedule(now + APART)
 
     def fail(self, job: Paper, *, retryable: bool, delay: float, now: float) -> None:
         if job.cancel_requested:

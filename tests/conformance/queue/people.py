@@ -83,8 +83,13 @@ class Floor:
         return job
 
     async def die(self) -> list[Job]:
-        """Let every lease run out, and tend."""
+        """Let every lease run out, and rescue."""
         self.engine.advance(LEASE + 1)
+        return await self.rescue()
+
+    async def rescue(self) -> list[Job]:
+        """Declare dead who is past its lease, and bring their jobs back."""
+        await self.queue.bury()
         return await self.queue.tend()
 
     async def state(self, job: Job) -> JobState:

@@ -165,19 +165,20 @@ async def test_a_beating_worker_keeps_its_jobs(floor: Floor) -> None:
     (job,) = await floor.claim(worker)
     for _ in range(10):
         floor.engine.advance(LEASE - 1)
-        await floor.queue.tend()
+        await floor.rescue()
         await floor.queue.beat(worker, lease_seconds=LEASE)
     assert (await floor.succeed(job)).state is JobState.SUCCEEDED
 
 
 async def test_a_silent_worker_loses_its_jobs(floor: Floor) -> None:
-    """When the lease ran out the job goes to another, unspent, at the head of its lane."""
+    """When the lease ran out the job goes to another, unspent, behind those that waited meanwhile."""
     lost = await floor.start()
-    await floor.ask(BOB)
+    waited = await floor.ask(BOB)
     floor.engine.advance(LEASE - 1)
-    await floor.queue.tend()
+    await floor.rescue()
     assert await floor.state(lost) is JobState.RUNNING
     assert await floor.die() == []
+    assert (await floor.claim_one()).id == waited.id
     again = await floor.claim_one()
     assert (again.id, again.attempt, again.failures) == (lost.id, 2, 0)
 
@@ -204,7 +205,7 @@ async def test_a_worker_past_its_lease_claims_nothing(floor: Floor) -> None:
         await floor.claim(worker)
     await floor.queue.beat(worker, lease_seconds=LEASE)
     (job,) = await floor.claim(worker)
-    await floor.queue.tend()
+    await floor.rescue()
     assert (await floor.succeed(job)).state is JobState.SUCCEEDED
 
 
@@ -233,6 +234,38 @@ async def test_three_crashes_set_a_job_aside(floor: Floor) -> None:
     assert ended.error is not None
     assert (ended.error.code, ended.error.retryable) == ("crashed", False)
     assert await floor.queue.tend() == []
+
+
+async def test_a_lease_that_ran_out_is_not_judged_by_tending(floor: Floor) -> None:
+    """Until somebody who may judge leases buries a worker, it keeps its jobs, and beats again."""
+    job = await floor.start()
+    assert job.worker_id is not None
+    floor.engine.advance(LEASE + 1)
+    await floor.queue.tend()
+    await floor.queue.beat(job.worker_id, lease_seconds=LEASE)
+    assert await floor.rescue() == []
+    assert (await floor.succeed(job)).attempt == 1
+
+
+async def test_neighbours_of_a_killer_are_not_set_aside_with_it(floor: Floor) -> None:
+    """Of jobs that saw two deaths a worker runs one at a time: the third death ends that one alone."""
+    floor.engine.window = 100
+    asked = [await floor.ask() for _ in range(3)]
+    for _ in range(2):
+        assert len(await floor.claim(await floor.hire())) == 3
+        assert await floor.die() == []
+    worker = await floor.hire()
+    (killer,) = await floor.claim(worker)
+    fresh = await floor.ask(BOB)
+    assert [job.id for job in await floor.claim(worker)] == [fresh.id]
+    apart = [job for job in asked if job.id != killer.id]
+    assert {await floor.state(job) for job in apart} == {JobState.SCHEDULED}
+    floor.engine.advance(6)
+    await floor.queue.tend()
+    assert await floor.claim(worker) == []
+    assert [job.id for job in await floor.die()] == [killer.id]
+    for _ in apart:
+        assert (await floor.succeed(await floor.claim_one())).failures == 0
 
 
 async def test_old_crashes_are_forgotten(floor: Floor) -> None:

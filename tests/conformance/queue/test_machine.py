@@ -34,6 +34,7 @@ from .people import BROKEN, REFUSED, Floor
 T = TypeVar("T")
 USERS = [UserId("ann"), UserId("bob")]
 LEASE = 30.3
+STEPPED_ASIDE = (JobState.AVAILABLE, JobState.SCHEDULED)
 DRAW = 0.37
 """Retries wait 0.74, 1.48, 2.96… seconds."""
 
@@ -96,12 +97,21 @@ class Machine(RuleBasedStateMachine):
             return multiple()
         before = self.states()
         claimed = self.do(self.floor.claim(worker, limit))
+        after = self.states()
+        apart = [job for job, state in before.items() if (state, after[job]) == STEPPED_ASIDE]
         waiting = [self.model.jobs[job] for job, state in before.items() if state is JobState.AVAILABLE]
         assert {job.id for job in claimed} <= {paper.id for paper in waiting}
         best = sorted(paper.priority for paper in waiting)[:limit]
-        assert [job.priority for job in claimed] == best
+        assert [job.priority for job in claimed] == sorted(job.priority for job in claimed)
+        assert (
+            sorted([job.priority for job in claimed] + [self.model.jobs[job].priority for job in apart])
+            == best
+        )
         for job in claimed:
             assert job.fence == self.model.claim(job.id, worker)
+        for job_id in apart:
+            self.model.step_aside(job_id, worker, now=self.now)
+        assert len(self.model.suspects(worker)) <= 1
         return multiple(*(job.fence for job in claimed))
 
     @rule(worker=workers)
@@ -172,7 +182,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def tend(self) -> None:
-        ended = self.do(self.engine.queue.tend())
+        ended = self.do(self.floor.rescue())
         assert {job.id for job in ended} == self.model.tend(self.now)
 
     @rule()

@@ -156,6 +156,8 @@ async def test_a_list_is_ordered_by_path_and_cut_by_prefix(store: Store) -> None
     assert [item.path for item in await store.list("media/10/")] == ["media/10/a"]
     assert len(await store.list("media/1")) == 5
     assert await store.list("media/2") == []
+    for prefix in ("", "media/1/", "media/2"):
+        assert [item async for item in store.walk(prefix)] == await store.list(prefix)
     assert await store.list("media/1/a") == [await store.stat("media/1/a"), await store.stat("media/1/a/b")]
 
 

@@ -20,7 +20,8 @@ from media_pipeline.media.boxes import Box, read_boxes
 from media_pipeline.media.marks import Chunk, read_chunks
 from media_pipeline.media.pictures import BadPicture
 from media_pipeline.media.workshop.films import examine_film
-from media_pipeline.media.workshop.orders import Examined
+from media_pipeline.media.workshop.orders import Examined, Transcode
+from media_pipeline.media.workshop.reels import edit_film
 from media_pipeline.media.workshop.stills import examine_still
 
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
@@ -309,3 +310,14 @@ def test_a_bad_film_is_refused(tmp_path: Path) -> None:
 
 def content(data: bytes, box: Box) -> bytes:
     return data[box.body : box.end]
+
+
+def test_an_encoder_that_refuses_is_not_blamed_on_the_film(tmp_path: Path) -> None:
+    """What cannot be encoded so is told as such; a film cut off is still damaged."""
+    file = tmp_path / "a.mp4"
+    data = film(file)
+    with pytest.raises(BadPicture, match="The film is well, but the encoder of hevc failed"):
+        list(edit_film(file, tmp_path, Transcode(codec="hevc", height=8)))
+    file.write_bytes(data[: len(data) // 2])
+    with pytest.raises(BadPicture, match="damaged or cut off"):
+        list(edit_film(file, tmp_path, Transcode(codec="hevc")))

@@ -103,6 +103,7 @@ class FlakyQueue(SqliteQueue):
         super().__init__(database, doorbell, window=lambda _kind: 100, backoff=backoff)
         self.refused = Moments()
         self.tended = Moments()
+        self.rounds = Moments()
 
     async def _answer(self, method: str) -> None:
         if method in self.down:
@@ -142,9 +143,16 @@ class FlakyQueue(SqliteQueue):
         return await super().unsettled(older_than=older_than, limit=limit)
 
     async def tend(self) -> list[Job]:
+        await self._answer("tend")
         ended = await super().tend()
         await self.tended.happen()
         return ended
+
+    async def next_due(self) -> float | None:
+        await self._answer("next_due")
+        due = await super().next_due()
+        await self.rounds.happen()
+        return due
 
 
 @dataclass(slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+
+import pytest
 
 from media_pipeline.ids import JobId
 from media_pipeline.queue.job import Job, JobState, WorkerId
@@ -72,31 +74,87 @@ async def test_a_rescued_end_is_told(stage: Stage) -> None:
     assert [(end.id, end.state) for end in stage.audience.ends] == [(job.id, JobState.CANCELLED)]
 
 
-async def test_a_machine_that_slept_rescues_nobody_at_once(stage: Stage) -> None:
-    """After the machine slept past every lease, workers may beat before their jobs are given away."""
-    job = await claimed(stage)
-    async with background(rescuer(stage).run()):
-        await stage.queue.tended.until(1)
-        stage.clock.suspend(100)
+@asynccontextmanager
+async def in_contact(stage: Stage) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
+    """Run a rescuer that has been in contact for a lease; the function lets time pass, then a round."""
+
+    async def after(seconds: float) -> None:
+        rounds = stage.queue.rounds.count
+        stage.clock.advance(seconds)
         stage.doorbell.ring("schedule")
-        await stage.clock.until_sleeping()
-        await stage.queue.beat(WORKER, lease_seconds=2 * LEASE)
-        stage.clock.advance(LEASE)
-        await stage.queue.tended.until(2)
-    assert (await stage.queue.get(job.id)).fence == job.fence
+        await stage.queue.rounds.until(rounds + 1)
+
+    rounds = stage.queue.rounds.count
+    async with background(rescuer(stage).run()):
+        await stage.queue.rounds.until(rounds + 1)
+        for _ in range(3):
+            await after(LEASE / 3)
+        yield after
 
 
-async def test_a_worker_that_did_not_wake_is_rescued(stage: Stage) -> None:
-    """After the machine slept, a worker that does not beat for a lease loses its jobs."""
-    job = await claimed(stage)
-    async with background(rescuer(stage).run()):
-        await stage.queue.tended.until(1)
-        stage.clock.suspend(100)
-        stage.doorbell.ring("schedule")
-        await stage.clock.until_sleeping()
-        stage.clock.advance(LEASE)
-        await stage.queue.tended.until(2)
+async def test_a_rescuer_in_contact_judges_a_lease_at_once(stage: Stage) -> None:
+    """A worker that stopped beating loses its jobs in the first round after its lease."""
+    async with in_contact(stage) as after:
+        job = await claimed(stage)
+        await after(LEASE / 3)
+        await after(LEASE / 3)
+        assert (await stage.queue.get(job.id)).fence == job.fence
+        await after(LEASE / 3 + 1)
     assert (await stage.queue.get(job.id)).state is JobState.AVAILABLE
+
+
+async def test_a_rescuer_that_begins_judges_nobody_for_a_lease(stage: Stage) -> None:
+    """A rescuer started in or after an outage cannot know who could beat, and waits for a lease."""
+    job = await claimed(stage)
+    stage.clock.advance(LEASE + 1)
+    async with background(rescuer(stage).run()):
+        await stage.queue.rounds.until(1)
+        assert (await stage.queue.get(job.id)).fence == job.fence
+    async with in_contact(stage):
+        assert (await stage.queue.get(job.id)).state is JobState.AVAILABLE
+
+
+@pytest.mark.parametrize("beats", [True, False])
+async def test_an_outage_longer_than_a_lease_kills_no_worker(stage: Stage, *, beats: bool) -> None:
+    """After the database was away, workers have a lease to beat in; only who does not loses its jobs."""
+    async with in_contact(stage) as after:
+        job = await claimed(stage)
+        stage.queue.down = frozenset({"tend"})
+        stage.clock.advance(2 * LEASE)
+        stage.doorbell.ring("schedule")
+        await stage.queue.refused.until(1)
+        stage.queue.down = frozenset()
+        await after(LEASE / 3)
+        if beats:
+            await stage.queue.beat(WORKER, lease_seconds=2 * LEASE)
+        for _ in range(3):
+            assert (await stage.queue.get(job.id)).fence == job.fence
+            await after(LEASE / 3)
+        assert (await stage.queue.get(job.id)).state is (JobState.RUNNING if beats else JobState.AVAILABLE)
+
+
+async def test_a_call_that_hung_is_an_outage(stage: Stage) -> None:
+    """A round that was answered in the end, but late, judges nobody: workers may have hung as well."""
+    async with in_contact(stage) as after:
+        job = await claimed(stage)
+        await after(LEASE + 1)
+        await after(LEASE / 3)
+        assert (await stage.queue.get(job.id)).fence == job.fence
+
+
+@pytest.mark.parametrize("wakes", [True, False])
+async def test_a_machine_that_slept_rescues_nobody_at_once(stage: Stage, *, wakes: bool) -> None:
+    """After the machine slept past every lease, workers may beat before their jobs are given away."""
+    async with in_contact(stage) as after:
+        job = await claimed(stage)
+        stage.clock.suspend(100)
+        await after(0)
+        if wakes:
+            await stage.queue.beat(WORKER, lease_seconds=2 * LEASE)
+        for _ in range(3):
+            assert (await stage.queue.get(job.id)).fence == job.fence
+            await after(LEASE / 3)
+        assert (await stage.queue.get(job.id)).state is (JobState.RUNNING if wakes else JobState.AVAILABLE)
 
 
 async def test_what_a_crash_left_untold_is_told_at_once(stage: Stage) -> None:
@@ -134,6 +192,16 @@ async def test_a_fresh_end_is_left_to_its_worker(stage: Stage) -> None:
         assert stage.audience.ends == []
         stage.clock.advance(6)
         await stage.audience.told.until(1)
+
+
+async def test_a_bus_that_is_back_hears_a_fresh_end_at_once(stage: Stage) -> None:
+    """Asked to hurry, the republisher tells what ended a moment ago and could not be told."""
+    async with background((republishing := republisher(stage)).run()):
+        await stage.clock.until_sleeping()
+        job_id = await ended(stage)
+        republishing.hurry()
+        await stage.audience.told.until(1)
+    assert [end.id for end in stage.audience.ends] == [job_id]
 
 
 async def test_old_settled_jobs_are_forgotten(stage: Stage) -> None:

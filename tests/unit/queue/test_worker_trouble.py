@@ -97,6 +97,7 @@ async def test_a_lost_lease_interrupts_and_writes_nothing(stage: Stage) -> None:
         await gate.started.until(1)
         await stage.clock.until_sleeping()
         stage.clock.advance(31)
+        await stage.queue.bury()
         await stage.queue.tend()
         await gate.interrupted.until(1)
         await gate.started.until(2)
@@ -113,6 +114,7 @@ async def test_an_expired_worker_goes_on_without_a_false_crash(stage: Stage) -> 
         stage.clock.suspend(60)
         asked = await stage.ask()
         await stage.audience.told.until(1)
+        await stage.queue.bury()
         await stage.queue.tend()
     assert (await stage.queue.get(asked.id)).attempt == 1
 

@@ -63,7 +63,7 @@ async def test_the_end_is_clean_after_what_is_under_way(server: Server) -> None:
     server.room.clear()
     outlet.write(b"a")
     outlet.end()
-    assert await outlet.over is True
+    assert outlet.clean is True
     closing = asyncio.create_task(outlet.aclose())
     await settle()
     server.room.set()
@@ -90,7 +90,7 @@ async def test_an_abort_sends_nothing_more(server: Server) -> None:
     server.room.clear()
     outlet.write(b"a")
     outlet.abort()
-    assert await outlet.over is False
+    assert outlet.clean is False
     await outlet.aclose()
     server.room.set()
     await settle()
@@ -109,8 +109,44 @@ async def test_a_failing_send_ends_its_own_stream_alone(
         server.room.clear()
     outlet.write(b"a")
     server.room.set()
-    assert await outlet.over is False
+    await settle()
+    assert outlet.clean is False
     await outlet.aclose()
+
+
+async def test_the_watch_ends_with_the_stream(server: Server) -> None:
+    """Whoever watches the reader is done when the stream ends, and is not cancelled by that."""
+    outlet = AsgiPush(server.send)
+    watching = asyncio.create_task(outlet.watch(asyncio.Event().wait))  # type: ignore[arg-type] # says nothing
+    await settle()
+    outlet.end()
+    await watching
+    assert outlet.clean is True
+    outlet.end()
+    await settle()
+
+
+async def test_the_watch_ends_when_the_reader_goes(server: Server) -> None:
+    """A reader that leaves ends the stream at once; what it said before is nothing to us."""
+    outlet = AsgiPush(server.send)
+    heard = [{"type": "http.request"}, {"type": "http.disconnect"}]
+
+    async def receive() -> MutableMapping[str, object]:
+        return {**heard.pop(0)}
+
+    await outlet.watch(receive)
+    assert (heard, outlet.clean) == ([], False)
+
+
+async def test_a_watch_can_be_cancelled_also_at_the_end(server: Server) -> None:
+    """A server that cancels the request is heard, even in the turn in which the stream ends."""
+    outlet = AsgiPush(server.send)
+    watching = asyncio.create_task(outlet.watch(asyncio.Event().wait))  # type: ignore[arg-type] # says nothing
+    await settle()
+    outlet.end()
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
 
 
 async def test_a_server_whose_send_is_no_coroutine_works(server: Server) -> None:

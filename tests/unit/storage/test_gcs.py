@@ -250,3 +250,17 @@ async def test_memory_is_bounded(store: GCSStore, size: int) -> None:
         peak = max(peak, resident())
     await store.delete(PATH)
     assert (count, peak - before < 64 * MIB) == (size, True)
+
+
+async def test_what_a_browser_could_run_is_an_attachment(store: GCSStore) -> None:
+    """Objects say so themselves, in one piece or in many, whoever reads them; pictures are shown."""
+    async with httpx2.AsyncClient() as anyone:
+        for path, kind, shown in (
+            ("m/a.svg", "image/svg+xml", "attachment; filename=\"a.svg\"; filename*=UTF-8''a.svg"),
+            ("m/b", "text/html; charset=utf-8", "attachment; filename=\"b\"; filename*=UTF-8''b"),
+            ("m/a.png", "image/png", "inline"),
+        ):
+            for data in (b"123", pieces(17)):
+                await store.upload(path, data, kind)
+                got = await anyone.get(await store.sign_read(path, expires_in=timedelta(minutes=5)))
+                assert got.headers["content-disposition"] == shown

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.storage.paths import (
+    Owned,
     check_path,
     decode_user,
     derived_prefix,
@@ -16,6 +17,7 @@ from media_pipeline.storage.paths import (
     image_path,
     job_of_path,
     preview_path,
+    read_path,
     safe_filename,
     upload_path,
     user_root,
@@ -138,6 +140,40 @@ def test_a_long_filename_keeps_its_extension(stem: str, extension: str) -> None:
 def test_known_filenames(name: str, clean: str) -> None:
     """Names that were met in the wild become what a person expects."""
     assert safe_filename(name) == clean
+
+
+@pytest.mark.parametrize(
+    ("path", "index"),
+    [
+        (image_path(UserId("a@b"), JOB, 0), 0),
+        (video_path(UserId("a@b"), JOB, 12), 12),
+        (upload_path(UserId("a@b"), JOB, "holiday_0.png"), None),
+    ],
+)
+def test_a_path_is_read_back(path: str, index: int | None) -> None:
+    """Owner, job and number of an object come back out of its path."""
+    assert read_path(path) == Owned(path, UserId("a@b"), JOB, index)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"media/u/images/{JOB}_0.mp4",
+        f"media/u/images/{JOB}_01.png",
+        f"media/u/images/{JOB}_x.png",
+        f"media/u/images/{JOB}.png",
+        f"media/u/images/{JOB.upper()}_0.png",
+        "media/u/videos/by-hand_0.mp4",
+        "media/u/by-hand/a.png",
+        f"media/u@/{JOB}/a.png",
+        f"media/u/{JOB}/deep/a.png",
+        f"derived/u/{JOB}/thumbnail_0.webp",
+        f"media/{JOB}",
+    ],
+)
+def test_a_path_that_we_never_write_is_nobodys(path: str) -> None:
+    """What was put into a bucket by hand is not taken for an item."""
+    assert read_path(path) is None
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from media_pipeline.api.disposition import disposition
 from media_pipeline.api.problems import Problem, documented
 from media_pipeline.api.routes.storage import GONE, StandingOf
 from media_pipeline.clock import Clock
 from media_pipeline.storage.addresses import StableAddresses
+from media_pipeline.storage.disposition import disposition
 from media_pipeline.storage.store import InvalidPath, MediaObject, ObjectNotFound, SigningStore
 
 WINDOW: Final = timedelta(hours=3)
@@ -45,7 +45,7 @@ def addresses_routes(
     async def redirect(request: Request, capability: str) -> Response:
         """Send whoever has the address to the bytes; a range or a HEAD is asked there."""
         item = await _find(addresses, store, standing, capability)
-        shown = disposition(item)
+        shown = disposition(item.path, item.content_type)
         now = datetime.fromtimestamp(clock.now(), UTC)
         url = await store.sign_read(
             item.path,

@@ -6,10 +6,6 @@ when it ends is the hub's; here are only HTTP's questions and the watch for a re
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
-from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query
@@ -17,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from media_pipeline.api.auth import Caller, Identity
-from media_pipeline.api.detached import Detachable, Detached
+from media_pipeline.api.detached import Detachable, Detached, Headers
 from media_pipeline.api.problems import documented
 from media_pipeline.ids import JobId
 from media_pipeline.realtime.bus import BusError
@@ -83,11 +79,18 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, hub: Hub, caller: Identity, *, snapshot: Snapshot, job_id: JobId | None, since: str | None
+        self,
+        hub: Hub,
+        caller: Identity,
+        *,
+        snapshot: Snapshot,
+        job_id: JobId | None,
+        since: str | None,
+        more_headers: Headers = (),
     ) -> None:
         self.status_code = 200
         self.background = None
-        self.raw_headers = list(HEADERS)
+        self.raw_headers = [*HEADERS, *more_headers]
         self._hub = hub
         self._caller = caller
         self._snapshot = snapshot
@@ -102,7 +105,7 @@ class EventStream(Response):
             begun = await self._begin(connection)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             _start(connection, begun=begun)
-            await _last(outlet, receive)
+            await outlet.watch(receive)
         finally:
             connection.close()
             await outlet.aclose()
@@ -111,7 +114,7 @@ class EventStream(Response):
         """Answer on the connection itself, which is the stream's from now on; return when it has begun."""
         outlet = Detached()
         connection = outlet.connection = self._connect(outlet)
-        server.detach(outlet, HEADERS)
+        server.detach(outlet, tuple(self.raw_headers))
         try:
             _start(connection, begun=await self._begin(connection))
         except BaseException:
@@ -139,30 +142,3 @@ def _start(connection: Connection, *, begun: bool) -> None:
     if not begun:
         # Not a status: a browser comes back after the end of a stream, and never after an error.
         connection.end("bus_unavailable")
-
-
-async def _last(outlet: AsgiPush, receive: Callable[[], Awaitable[MutableMapping[str, object]]]) -> None:
-    """Return when the stream is over or its reader is gone.
-
-    One task, the request's own, waits for both: a second one would cost each stream a kibibyte or two.
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(None) as watch:
-            wake = partial(_end_watch, watch)
-            outlet.over.add_done_callback(wake)
-            try:
-                await _until_disconnect(receive)
-            finally:
-                outlet.over.remove_done_callback(wake)
-    outlet.abort()
-
-
-def _end_watch(watch: asyncio.Timeout, _over: asyncio.Future[bool]) -> None:
-    # The reader may have gone in the same turn: then nobody waits any more.
-    with contextlib.suppress(RuntimeError):
-        watch.reschedule(0)
-
-
-async def _until_disconnect(receive: Callable[[], Awaitable[MutableMapping[str, object]]]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -159,8 +159,8 @@ async def view_job(store: Store, job: Job) -> JobView:
 
 
 def _warn_of_charge(first: Job) -> None:
-    """Raise for a job of whose submit nobody knows whether it was taken, and so will be charged."""
-    if first.error is not None and first.error.code == "submitted_unknown":
+    """Raise for a job whose result was paid and lost, or of which nobody knows whether it was taken."""
+    if first.error is not None and first.error.code in {"submitted_unknown", "result_expired"}:
         provider = first.attempts[-1].provider if first.attempts else "the provider"
         sentence = f"The first try may have been taken by {provider} and may be charged; "
         raise Problem(409, "may_be_charged", sentence + "repeat with ?acceptCharge=true to pay again.")

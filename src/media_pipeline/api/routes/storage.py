@@ -15,8 +15,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from media_pipeline.api.disposition import disposition
 from media_pipeline.api.problems import STATUS_BY_CODE, Problem, documented
+from media_pipeline.storage.disposition import disposition
 from media_pipeline.storage.ranges import ByteRange, Extent, is_unchanged, may_use_range, parse_range
 from media_pipeline.storage.served import ANY_TYPE, ServedStore
 from media_pipeline.storage.store import (
@@ -222,7 +222,7 @@ def _describe(item: MediaObject) -> dict[str, str]:
         **_OPEN,
         "Accept-Ranges": "bytes",
         "Cache-Control": "no-cache",  # the path may be written again; the tag makes asking cheap
-        "Content-Disposition": disposition(item),
+        "Content-Disposition": disposition(item.path, item.content_type),
         "Content-Security-Policy": _POLICY,
         "Content-Type": kind,
         "ETag": _etag(item),

@@ -52,6 +52,10 @@ WHERE path = ANY (:path_array::TEXT[])
   AND coalesce(kind = coalesce(:kind::TEXT, kind) AND source = coalesce(:source::TEXT, source), FALSE)
 ORDER BY size DESC, path DESC LIMIT :limit;
 
+-- name: standing
+-- Which of some paths have a row.
+SELECT path FROM media WHERE path = ANY (:path_array::TEXT[]);
+
 -- name: insert_words
 -- Let search find an item that is there; words come as a JSON array.
 INSERT INTO media_words (user_id, word, path)

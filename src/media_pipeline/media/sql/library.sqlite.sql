@@ -61,6 +61,10 @@ WHERE path IN (SELECT value FROM json_each(:paths))
   AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
 ORDER BY size DESC, path DESC LIMIT :limit;
 
+-- name: standing
+-- Which of some paths have a row.
+SELECT path FROM media WHERE path IN (SELECT value FROM json_each(:paths));
+
 -- name: insert_words
 -- Let search find an item that is there; words come as a JSON array.
 INSERT OR IGNORE INTO media_words (user_id, word, path)

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from media_pipeline.media.workshop.films import square_size
 from media_pipeline.media.workshop.orders import Codec, Transcode
-from media_pipeline.media.workshop.refusal import BadPicture
+from media_pipeline.media.workshop.refusal import BadPicture, encoding
 
 _ENCODERS: Final[dict[Codec, tuple[str, dict[str, str]]]] = {
     "h264": ("libx264", {"preset": "veryfast", "crf": "21"}),
@@ -92,7 +92,8 @@ class Writer:
         made.pts = round((time - self._first) / float(frame.time_base))
         made.time_base = frame.time_base
         made.pict_type = PictureType.NONE
-        self._out.mux(self._video.encode(made))
+        with encoding(self._plan.codec):
+            self._out.mux(self._video.encode(made))
         return True
 
     def hear(self, frame: av.AudioFrame) -> None:
@@ -100,13 +101,15 @@ class Writer:
         time = frame.time or 0.0
         if self._sound is not None and self._first <= time < self._last:
             frame.pts = round((time - self._first) * frame.sample_rate)
-            self._out.mux(self._sound.encode(frame))
+            with encoding(self._plan.codec):
+                self._out.mux(self._sound.encode(frame))
 
     def close(self) -> None:
         """Write what the encoders still hold."""
-        self._out.mux(self._video.encode(None))
-        if self._sound is not None:
-            self._out.mux(self._sound.encode(None))
+        with encoding(self._plan.codec):
+            self._out.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._out.mux(self._sound.encode(None))
 
     def _shape(self, frame: av.VideoFrame) -> av.VideoFrame:
         self._graph.push(frame)

@@ -106,7 +106,14 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     xmp: bytes
 
 
-Order = Examine | Make | Mark
+class Recall(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Read what `Mark` wrote into `file` of how it was made."""
+
+    file: str
+    content_type: str
+
+
+Order = Examine | Make | Mark | Recall
 
 
 class Small(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,4 +155,10 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
-Message = Examined | Made | Step | Refused
+class Recalled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """How a file was made, by name; empty where it does not say so in our way."""
+
+    facts: dict[str, str]
+
+
+Message = Examined | Made | Step | Recalled | Refused

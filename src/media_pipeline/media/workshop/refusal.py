@@ -36,6 +36,16 @@ def refusing(what: str) -> Generator[None, None, None]:
         raise BadPicture(f"The {what} is damaged or cut off.") from error
 
 
+@contextmanager
+def encoding(codec: str) -> Generator[None, None, None]:
+    """Turn what an encoder raises into a `BadPicture` that does not blame the film."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        sentence = f"The film is well, but the encoder of {codec} failed; try another codec or height."
+        raise BadPicture(sentence) from error
+
+
 def too_big(what: str) -> str:
     """Say that there are too many pixels."""
     return f"The {what} needs more room than is given: {MAX_PIXELS // 1_000_000} million pixels at most."

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 import av.logging
 import msgspec
 
 from media_pipeline.children.child import serve
+from media_pipeline.media.boxes import mp4_xmp
+from media_pipeline.media.marks import Malformed, png_xmp, read_facts
 from media_pipeline.media.pictures import stamp_mp4, to_png
 from media_pipeline.media.workshop.edits import edit_still
 from media_pipeline.media.workshop.films import examine_film
@@ -23,6 +27,8 @@ from media_pipeline.media.workshop.orders import (
     Message,
     Order,
     Poster,
+    Recall,
+    Recalled,
     Refused,
     Resize,
     Transcode,
@@ -31,6 +37,8 @@ from media_pipeline.media.workshop.orders import (
 from media_pipeline.media.workshop.reels import edit_film
 from media_pipeline.media.workshop.refusal import BadPicture, refusing
 from media_pipeline.media.workshop.stills import examine_still
+
+_XMP_OF: Final[Mapping[str, Callable[[mmap], bytes]]] = {"image/png": png_xmp, "video/mp4": mp4_xmp}
 
 
 def work(order: Order) -> Generator[Message, None, None]:
@@ -51,6 +59,8 @@ def _do(order: Order) -> Generator[Message, None, None]:
             return _make(order)
         case Mark():
             return _mark(order)
+        case Recall():
+            return _recall(order)
     assert_never(order)
 
 
@@ -59,6 +69,18 @@ def _mark(order: Mark) -> Generator[Message, None, None]:
     marked = mark(Path(order.file).read_bytes(), text=order.text, xmp=order.xmp)
     (Path(order.folder) / "marked").write_bytes(marked)
     yield Made(name="marked", content_type=order.content_type)
+
+
+def _recall(order: Recall) -> Generator[Message, None, None]:
+    facts: dict[str, str] = {}
+    if (read := _XMP_OF.get(order.content_type)) is not None:
+        with (
+            suppress(Malformed),
+            Path(order.file).open("rb") as file,
+            mmap(file.fileno(), 0, access=ACCESS_READ) as data,
+        ):
+            facts = read_facts(read(data))
+    yield Recalled(facts=facts)
 
 
 def _examine(order: Examine) -> Generator[Message, None, None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ from media_pipeline.media.workshop.orders import (
     Message,
     Operation,
     Order,
+    Recall,
+    Recalled,
     Refused,
     Step,
 )
@@ -90,6 +92,13 @@ class Workshop:
         async with aclosing(self._do(order, seconds=self._limits.examine_seconds)) as messages:
             made = [message async for message in messages if isinstance(message, Made)]
         return Path(order.folder) / made[0].name
+
+    async def recall(self, file: Path, content_type: str) -> Mapping[str, str]:
+        """Return what a file's marks say of how it was made; raises as `examine` does."""
+        order = Recall(file=str(file), content_type=content_type)
+        async with aclosing(self._do(order, seconds=self._limits.examine_seconds)) as messages:
+            recalled = [message async for message in messages if isinstance(message, Recalled)]
+        return recalled[0].facts
 
     async def make(
         self, file: Path, folder: Path, content_type: str, operation: Operation

@@ -178,13 +178,14 @@ JOIN jobs AS j ON j.id = d.id
 WHERE j.attempt = d.attempt AND j.worker_id = d.worker_id;
 
 -- name: leave
--- End runs without results, unless they changed since they were read.
-UPDATE jobs AS j SET state = d.state, active_user = CASE WHEN d.state = 'available' THEN j.user_id END,
+-- End runs without results, unless they changed since they were read. One that is given back keeps its place in
+-- its lane or goes behind those that wait.
+UPDATE jobs AS j SET state = d.state, ord = CASE WHEN d.behind THEN :now ELSE j.ord END, active_user = CASE WHEN d.state = 'available' THEN j.user_id END,
   error = d.error, failures = d.failures, crashes = d.crashes, run_at = d.run_at, worker_id = NULL,
   finished_at = CASE WHEN d.state IN ('failed', 'cancelled') THEN :now END
 FROM unnest(:ids::TEXT[], :fences::INT8[], :worker_ids::TEXT[], :cancelled::BOOL[], :states::TEXT[],
-            :errors::TEXT[], :failures::INT8[], :crashes::TEXT[], :run_ats::INT8[])
-  AS d(id, attempt, worker_id, cancel_requested, state, error, failures, crashes, run_at)
+            :errors::TEXT[], :failures::INT8[], :crashes::TEXT[], :run_ats::INT8[], :behinds::BOOL[])
+  AS d(id, attempt, worker_id, cancel_requested, state, error, failures, crashes, run_at, behind)
 WHERE j.id = d.id AND j.attempt = d.attempt AND j.worker_id = d.worker_id
   AND j.cancel_requested = d.cancel_requested
 RETURNING j.*, d.worker_id AS shown_by;

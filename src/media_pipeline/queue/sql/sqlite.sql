@@ -108,8 +108,9 @@ UPDATE jobs SET state = 'succeeded', active_user = NULL, result = :result, error
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
 
 -- name: leave
--- End a run without a result, as it was decided; one that is given back keeps its place in its lane.
-UPDATE jobs SET state = :state, error = :error, failures = :failures, crashes = :crashes, run_at = :run_at,
+-- End a run without a result, as it was decided; one that is given back keeps its place in its lane
+-- or goes behind those that wait.
+UPDATE jobs SET state = :state, ord = CASE WHEN :behind THEN :now ELSE ord END, error = :error, failures = :failures, crashes = :crashes, run_at = :run_at,
   active_user = CASE WHEN :state = 'available' THEN user_id END, worker_id = NULL,
   finished_at = CASE WHEN :state IN ('failed', 'cancelled') THEN :now END
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running' RETURNING *;
@@ -120,9 +121,13 @@ SELECT * FROM jobs
 WHERE id = :id AND attempt = :attempt AND worker_id = :worker_id AND state = 'running';
 
 -- name: abandoned
--- Running jobs of workers that are not alive.
+-- Running jobs of workers that have no lease.
 SELECT * FROM jobs INDEXED BY jobs_running WHERE state = 'running' AND worker_id IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = worker_id AND lease_until > :now);
+  AND NOT EXISTS (SELECT 1 FROM workers WHERE workers.id = worker_id);
+
+-- name: held
+-- What a worker runs.
+SELECT * FROM jobs INDEXED BY jobs_running WHERE worker_id = :worker_id AND state = 'running';
 
 -- name: register
 -- A worker begins, perhaps anew.
@@ -138,7 +143,7 @@ SELECT id FROM workers WHERE id = :id AND lease_until > :now;
 UPDATE workers SET lease_until = :lease_until WHERE id = :id RETURNING id;
 
 -- name: bury
--- Forget workers whose lease ran out.
+-- Forget workers whose lease ran out; from here on they are refused.
 DELETE FROM workers WHERE lease_until <= :now;
 
 -- name: bury_all

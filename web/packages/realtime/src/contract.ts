@@ -3,6 +3,13 @@
 export type MediaKind = 'image' | 'video' | 'file';
 export type MediaSource = 'generated' | 'upload' | 'import' | 'process';
 
+/** One size of an item's thumbnail, in pixels. */
+export interface Thumbnail {
+  url: string;
+  width: number;
+  height: number;
+}
+
 export interface MediaItem {
   path: string;
   url: string;
@@ -16,7 +23,14 @@ export interface MediaItem {
   height?: number | null;
   duration?: number | null;
   thumbnailUrl?: string | null;
+  /** The same picture in other sizes. */
+  thumbnails?: Thumbnail[] | null;
   thumbhash?: string | null;
+  /** The item that this one was made of. */
+  sourcePath?: string | null;
+  /** What the provider sent, untouched; in results only. */
+  originalUrl?: string | null;
+  alt?: string | null;
   jobId?: string | null;
   prompt?: string | null;
   model?: string | null;
@@ -25,26 +39,32 @@ export interface MediaItem {
 
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
 
+/** Why a job failed; `error` is a sentence for a person. */
 export interface Failure {
   error: string;
-  code?: string | null;
-  retryable?: boolean | null;
+  code: string;
+  retryable: boolean;
 }
 
 export interface JobAttempt {
   number: number;
-  provider?: string | null;
-  model?: string | null;
+  provider: string;
+  model: string;
   startedAt: string;
   endedAt?: string | null;
-  error?: JobError | null;
+  error?: string | null;
+  /** What the provider answered to a cancel: cancelled, requested, too_late, … */
+  cancel?: string | null;
 }
-
-export type JobError = string | (Partial<Failure> & { message?: string; detail?: string });
 
 export interface UploadResult {
   url: string;
   path: string;
+}
+
+/** What an upload, an import or an operation became. */
+export interface ItemResult extends UploadResult {
+  item: MediaItem;
 }
 
 export interface GenerationResult {
@@ -55,36 +75,46 @@ export interface GenerationResult {
   cost?: number | null;
 }
 
-export type JobResult = Partial<GenerationResult> & Partial<UploadResult>;
+export type JobResult = Partial<GenerationResult & ItemResult>;
 
 export interface Job {
   jobId: string;
   kind: string;
   state: JobState;
   progress: number | null;
-  message: string | null;
+  message: string;
   attempts: JobAttempt[];
   createdAt: string;
   startedAt?: string | null;
   finishedAt?: string | null;
   result?: JobResult | null;
-  error?: JobError | null;
+  error?: Failure | null;
   retryOf?: string | null;
-  request?: Record<string, unknown> | null;
+  request: Record<string, unknown>;
 }
 
+export interface JobRef {
+  jobId: string;
+}
+
+/** An error answer (RFC 9457). */
 export interface Problem {
-  type: string;
+  type?: string;
   title: string;
   status: number;
   detail: string;
   code: string;
-  errors?: { field?: string; message?: string; [key: string]: unknown }[];
+  errors?: FieldProblem[] | null;
+}
+
+export interface FieldProblem {
+  field: string;
+  message: string;
 }
 
 export interface InputImage<Role extends string> {
   path: string;
-  role: Role;
+  role?: Role;
 }
 
 interface GenerationRequest<Role extends string> {
@@ -115,14 +145,57 @@ export interface GenerationRequests {
   video: VideoRequest;
 }
 
+export interface UploadAnnouncement {
+  filename: string;
+  contentType: string;
+  size?: number;
+}
+
 export interface UploadTicket {
   uploadURL: string;
   objectPath: string;
   jobId: string;
-  headers?: Record<string, string> | null;
-  expiresAt?: string | null;
+  headers: Record<string, string>;
+  expiresAt: string;
   /** The address is a session: it also takes the file in chunks of so many bytes, and resumes. */
   resumable?: { chunkSize: number } | null;
+}
+
+export interface UploadCount {
+  objectPath: string;
+  loaded: number;
+  total: number;
+}
+
+export interface ImportRequest {
+  url: string;
+  filename?: string;
+}
+
+/** What can be made of an item; sides in pixels, times in seconds. */
+export type MediaOperation =
+  | {
+      type: 'resize';
+      width?: number;
+      height?: number;
+      fit?: 'inside' | 'cover' | 'fill';
+    }
+  | { type: 'crop'; x: number; y: number; width: number; height: number }
+  | { type: 'convert'; format: 'png' | 'jpeg' | 'webp' | 'avif'; quality?: number | null }
+  | { type: 'thumbnail'; size: number }
+  | { type: 'poster'; at?: number }
+  | {
+      type: 'transcode';
+      codec: 'h264' | 'hevc' | 'vp9' | 'av1';
+      height?: number;
+      bitrate?: number;
+    }
+  | { type: 'trim'; start: number; end: number }
+  | { type: 'strip' };
+
+export interface ProcessRequest {
+  path: string;
+  operation: MediaOperation;
 }
 
 /** One model that can be asked for now, as `GET /providers` tells it. */
@@ -130,22 +203,33 @@ export interface ProviderModel {
   provider: string;
   model: string;
   kind: 'image' | 'video';
-  label?: string | null;
-  nMax?: number | null;
-  defaultSize?: number[] | null;
-  minSide?: number | null;
-  maxSide?: number | null;
-  aspectRatios?: string[] | null;
+  label: string;
+  nMax: number;
+  defaultSize: number[];
+  minSide: number;
+  maxSide: number;
+  aspectRatios: string[];
   secondsMax?: number | null;
   defaultSeconds?: number | null;
-  fps?: number[] | null;
-  roles?: string[] | null;
-  negativePrompt?: boolean | null;
+  fps: number[];
+  roles: string[];
+  /** Roles of pictures that it cannot do without. */
+  needs: string[];
+  imagesMax: number;
+  /** By aspect ratio, where only these can be had. */
+  sizes: Record<string, number[]>;
+  /** Seconds, where only these can be had. */
+  durations: number[];
+  seed: boolean;
+  negativePrompt: boolean;
+  previews: boolean;
   /** What its progress counts. */
-  progress?: string | null;
-  seed?: boolean | null;
-  previews?: boolean | null;
-  cancel?: string | null;
+  progress: string;
+  cancel: string;
+  /** What the provider publishes: US dollars for one `per`. */
+  price?: { usd: number; per: string } | null;
+  /** The day from which the provider will not have it any more. */
+  sunset?: string | null;
 }
 
 export interface MediaPage {
@@ -158,37 +242,30 @@ export interface JobPage {
   nextCursor?: string | null;
 }
 
-interface OfJob {
-  jobId: string;
+/** What a listing shows; words of name and prompt in `q`. */
+export interface MediaFilter {
+  prefix?: string;
+  kind?: MediaKind;
+  q?: string;
 }
 
-interface Progress extends OfJob {
-  progress: number | null;
-  message?: string | null;
+/** What to change of an item; what is left out stays, an empty `alt` takes it away. */
+export interface MediaChange {
+  name?: string;
+  alt?: string;
 }
 
-export interface EventData {
-  ready: object;
-  reset: object;
-  job_queued: OfJob;
-  job_cancelled: OfJob;
-  generation_started: OfJob;
-  generation_progress: Progress;
-  generation_preview: OfJob & { index: number; url: string };
-  generation_complete: OfJob & { result: GenerationResult };
-  generation_failed: OfJob & Failure;
-  upload_started: OfJob;
-  upload_progress: Progress & { reportedBy?: 'client' };
-  upload_complete: OfJob & { result: UploadResult };
-  upload_failed: OfJob & Failure;
-  process_started: OfJob;
-  process_progress: Progress;
-  process_complete: OfJob & { result: JobResult };
-  process_failed: OfJob & Failure;
-  media_deleted: { paths: string[] };
+export interface MediaDeletion {
+  deleted: string[];
+  failed: { path: string; code: string; error: string }[];
+  /** The filter fits more items; ask again. */
+  more: boolean;
 }
 
-export type EventName = keyof EventData;
-export type MediaEvent = {
-  [Name in EventName]: { type: Name; data: EventData[Name]; id?: string };
-}[EventName];
+/** What the library holds and unfinished uploads are promised; no quota is null. */
+export interface MediaUsage {
+  bytes: number;
+  objects: number;
+  quotaBytes: number | null;
+  quotaObjects: number | null;
+}

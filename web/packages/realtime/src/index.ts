@@ -8,3 +8,4 @@ export {
   useMediaLibrary,
 } from './useMediaLibrary.js';
 export { type MediaUpload, useMediaUpload } from './useMediaUpload.js';
+export { type MediaUsageView, useMediaUsage } from './useMediaUsage.js';

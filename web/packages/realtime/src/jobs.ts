@@ -1,11 +1,18 @@
 import { type MediaClient, perClient } from './connection.js';
-import type { Job, JobError, JobPage, JobState, MediaEvent } from './contract.js';
+import type { Job, JobPage, JobRef, JobState } from './contract.js';
 import type { ServiceError } from './errors.js';
+import type { MediaEvent } from './events.js';
+import { getOrder } from './order.js';
 import { createStore, type ReadableStore } from './store.js';
 
 /** A job as the page knows it: the service's own record, with the partial pictures seen so far. */
 export interface LiveJob extends Job {
   previews: readonly string[];
+}
+
+export interface RetryOptions {
+  /** Pay again, should the first try be charged too. */
+  acceptCharge?: boolean;
 }
 
 export type LoadStatus = 'idle' | 'loading' | 'ready' | 'error';
@@ -23,8 +30,11 @@ export interface Jobs extends ReadableStore<JobsState> {
   watch(jobId: string): () => void;
   load(): Promise<void>;
   cancel(jobId: string): Promise<void>;
-  /** Make a new job of one that has ended. */
-  retry(jobId: string): Promise<{ jobId: string }>;
+  /**
+   * Make a new job of one that has ended. `may_be_charged` is the refusal of a job whose first try may
+   * cost already; ask the user, then retry with `acceptCharge`.
+   */
+  retry(jobId: string, options?: RetryOptions): Promise<JobRef>;
   /** Show a job that was just asked for, before the service tells of it. */
   expect(jobId: string, known?: Partial<Job>): void;
 }
@@ -36,7 +46,8 @@ const PATIENCE = 5_000;
 /** The client's one view of the caller's jobs. */
 export const getJobs = /* @__PURE__ */ perClient(createJobs);
 
-export function createJobs({ transport, events }: MediaClient): Jobs {
+export function createJobs(client: MediaClient): Jobs {
+  const { transport, events } = client;
   const state = createStore<JobsState>(EMPTY);
   const asked = new Set<string>();
   const unconfirmed = new Set<string>();
@@ -148,8 +159,9 @@ export function createJobs({ transport, events }: MediaClient): Jobs {
     async cancel(jobId) {
       await transport.send('POST', `/jobs/${jobId}/cancel`);
     },
-    async retry(jobId) {
-      const answer = await transport.send<{ jobId: string }>('POST', `/jobs/${jobId}/retry`);
+    async retry(jobId, { acceptCharge = false } = {}) {
+      const consent = acceptCharge ? '?acceptCharge=true' : '';
+      const answer = await getOrder(client)(`/jobs/${jobId}/retry${consent}`);
       const { kind, request } = state.get().jobs.get(jobId) ?? createJob(jobId);
       expect(answer.jobId, { kind, request, retryOf: jobId, createdAt: new Date().toISOString() });
       return answer;
@@ -165,9 +177,10 @@ export function createJob(jobId: string, known: Partial<Job> = {}): LiveJob {
     kind: '',
     state: 'queued',
     progress: null,
-    message: null,
+    message: '',
     attempts: [],
     createdAt: '',
+    request: {},
     previews: [],
     ...known,
   };
@@ -184,10 +197,14 @@ export function applyEvent(job: LiveJob, event: MediaEvent): LiveJob {
     case 'process_started':
       return { ...job, state: 'running' };
     case 'generation_progress':
-    case 'upload_progress':
     case 'process_progress': {
       const { progress, message } = event.data;
       return { ...job, state: 'running', progress, message: message ?? job.message };
+    }
+    case 'upload_progress': {
+      // A browser's count runs ahead of storage's; beside each other they would go back and forth.
+      const progress = furthest(job.progress, event.data.progress);
+      return { ...job, state: 'running', progress, message: event.data.message ?? job.message };
     }
     case 'generation_preview': {
       const previews = [...job.previews];
@@ -232,10 +249,8 @@ export function isEnded(state: JobState | undefined): boolean {
   return state === 'succeeded' || state === 'failed' || state === 'cancelled';
 }
 
-export function describeJobError(error: JobError | null | undefined) {
-  if (typeof error === 'string') return { message: error, code: undefined, retryable: undefined };
-  const message = error?.error ?? error?.message ?? error?.detail ?? 'The job failed.';
-  return { message, code: error?.code, retryable: error?.retryable };
+function furthest(known: number | null, told: number | null): number | null {
+  return told === null ? known : Math.max(told, known ?? 0);
 }
 
 function ending({ state, progress, message, result, error }: LiveJob): Partial<LiveJob> {

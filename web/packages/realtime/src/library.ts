@@ -1,14 +1,21 @@
 import type { MediaClient } from './connection.js';
-import type { MediaEvent, MediaItem, MediaKind, MediaPage } from './contract.js';
+import type {
+  MediaChange,
+  MediaDeletion,
+  MediaFilter,
+  MediaItem,
+  MediaPage,
+  MediaSource,
+} from './contract.js';
 import type { ServiceError } from './errors.js';
+import type { MediaEvent } from './events.js';
 import type { LoadStatus } from './jobs.js';
+import { changeItem, removeItem, removeItems, removeMatching } from './media.js';
 import { createStore, type ReadableStore } from './store.js';
 
-export interface LibraryQuery {
-  prefix?: string;
-  kind?: MediaKind;
-  q?: string;
-  sort?: string;
+export interface LibraryQuery extends MediaFilter {
+  source?: MediaSource;
+  sort?: 'newest' | 'oldest' | 'largest';
   limit?: number;
 }
 
@@ -27,6 +34,12 @@ export interface Library extends ReadableStore<LibraryState> {
   loadMore(): Promise<void>;
   /** Take the item away at once; it comes back where it was if the service refuses. */
   remove(path: string): Promise<void>;
+  /** The same for many in one request; what could not be deleted comes back and is in `failed`. */
+  removeMany(paths: readonly string[]): Promise<MediaDeletion>;
+  /** Delete all that a listing with this filter would show, also what was never read here. */
+  removeMatching(filter: MediaFilter): Promise<MediaDeletion>;
+  /** Change name or alt text, at once here; taken back if the service refuses. */
+  update(path: string, change: MediaChange): Promise<MediaItem>;
 }
 
 const EMPTY: LibraryState = {
@@ -57,7 +70,7 @@ export function createLibrary(
     return transport.send('GET', search.size ? `/media?${search}` : '/media');
   }
 
-  const present = (items: readonly MediaItem[]) => items.filter(({ path }) => !removed.has(path));
+  const remaining = (items: readonly MediaItem[]) => items.filter(({ path }) => !removed.has(path));
 
   function show(items: readonly MediaItem[], page: MediaPage) {
     cursor = page.nextCursor ?? null;
@@ -70,7 +83,7 @@ export function createLibrary(
     if (state.get().status !== 'ready') change({ status: 'loading', error: null });
     try {
       const page = await read();
-      if (mine === reading) show(present(page.items), page);
+      if (mine === reading) show(remaining(page.items), page);
     } catch (error) {
       if (mine === reading) change({ status: 'error', error: error as Error });
     }
@@ -82,7 +95,7 @@ export function createLibrary(
     change({ isLoadingMore: true });
     try {
       const page = await read(cursor);
-      if (mine === reading) show(union(state.get().items, present(page.items)), page);
+      if (mine === reading) show(union(state.get().items, remaining(page.items)), page);
     } catch (error) {
       if (mine === reading) change({ error: error as Error });
     } finally {
@@ -99,12 +112,19 @@ export function createLibrary(
   }
 
   function insert(items: readonly MediaItem[]) {
-    const all = union(present(items), state.get().items);
-    change({ items: query.sort ? all : all.sort(newestFirst) });
+    const all = union(remaining(items), state.get().items);
+    change({ items: all.sort(ORDER[query.sort ?? 'newest']) });
   }
 
-  function drop(paths: readonly string[]) {
-    change({ items: state.get().items.filter(({ path }) => !paths.includes(path)) });
+  /** Show what an event brought, if that alone tells that it belongs here. */
+  function appear(items: readonly MediaItem[]) {
+    if (isPlain(query) && state.get().status === 'ready') insert(items);
+    else void refreshHead();
+  }
+
+  function drop(paths: Iterable<string>) {
+    const gone = new Set(paths);
+    change({ items: state.get().items.filter(({ path }) => !gone.has(path)) });
   }
 
   function hear(event: MediaEvent) {
@@ -113,10 +133,10 @@ export function createLibrary(
       case 'reset':
         return void refetch();
       case 'generation_complete':
-        return isPlain(query) ? insert(event.data.result.items) : void refreshHead();
+        return appear(event.data.result.items);
       case 'upload_complete':
       case 'process_complete':
-        return void refreshHead();
+        return appear([event.data.result.item]);
       case 'media_deleted':
         return drop(event.data.paths);
     }
@@ -129,10 +149,30 @@ export function createLibrary(
     state.set(EMPTY);
   }
 
-  function restore(item: MediaItem, index: number) {
-    removed.delete(item.path);
-    const items = state.get().items.filter(({ path }) => path !== item.path);
-    change({ items: items.toSpliced(Math.min(index, items.length), 0, item) });
+  /** Show the items as gone while the service is asked; those it left, or all if it fails, come back. */
+  async function take(paths: readonly string[], ask: () => Promise<readonly string[]>) {
+    const before = state.get().items;
+    for (const path of paths) removed.add(path);
+    drop(paths);
+    try {
+      restore(await ask(), before);
+    } catch (error) {
+      if ((error as ServiceError).code !== 'aborted') restore(paths, before);
+      throw error;
+    }
+  }
+
+  /** Put items back where they stood; what was never shown is not shown now. */
+  function restore(paths: readonly string[], before: readonly MediaItem[]) {
+    if (paths.length === 0) return;
+    for (const path of paths) removed.delete(path);
+    const back = new Set(paths);
+    change({ items: weave(state.get().items, before, back).sort(ORDER[query.sort ?? 'newest']) });
+  }
+
+  function replace(path: string, next: (item: MediaItem) => MediaItem) {
+    const { items } = state.get();
+    change({ items: items.map((item) => (item.path === path ? next(item) : item)) });
   }
 
   return {
@@ -148,31 +188,52 @@ export function createLibrary(
       };
     },
     async remove(path) {
-      const index = state.get().items.findIndex((item) => item.path === path);
-      const item = state.get().items[index];
-      removed.add(path);
-      drop([path]);
+      await take([path], async () => {
+        await removeItem(transport, path);
+        return [];
+      });
+    },
+    async removeMany(paths) {
+      let answer: MediaDeletion = { deleted: [], failed: [], more: false };
+      await take(paths, async () => {
+        answer = await removeItems(transport, paths);
+        return answer.failed.map(({ path }) => path);
+      });
+      return answer;
+    },
+    async removeMatching(filter) {
+      const answer = await removeMatching(transport, filter);
+      drop(answer.deleted);
+      return answer;
+    },
+    async update(path, wanted) {
+      const before = state.get().items.find((item) => item.path === path);
+      replace(path, (item) => ({ ...item, ...wanted, name: wanted.name ?? item.name }));
       try {
-        await transport.send(
-          'DELETE',
-          `/media/${path.split('/').map(encodeURIComponent).join('/')}`,
-        );
+        const item = await changeItem(transport, path, wanted);
+        replace(path, () => item);
+        return item;
       } catch (error) {
-        const { status, code } = error as ServiceError;
-        if (status === 404) return;
-        if (item && code !== 'aborted') restore(item, index);
+        if (before) replace(path, () => before);
         throw error;
       }
     },
   };
 }
 
-function isPlain({ prefix, kind, q, sort }: LibraryQuery): boolean {
-  return !prefix && !kind && !q && !sort;
-}
+type Comparison = (one: MediaItem, other: MediaItem) => number;
 
-function newestFirst(one: MediaItem, other: MediaItem): number {
-  return Date.parse(other.createdAt) - Date.parse(one.createdAt) || 0;
+const byAge: Comparison = (one, other) =>
+  Date.parse(one.createdAt) - Date.parse(other.createdAt) || 0;
+
+const ORDER: Record<NonNullable<LibraryQuery['sort']>, Comparison> = {
+  newest: (one, other) => byAge(other, one),
+  oldest: byAge,
+  largest: (one, other) => other.size - one.size,
+};
+
+function isPlain({ prefix, kind, source, q, sort = 'newest' }: LibraryQuery): boolean {
+  return !prefix && !kind && !source && !q && sort === 'newest';
 }
 
 /** Both lists, each path once; a later telling of an item replaces the earlier in its place. */
@@ -181,4 +242,22 @@ function union(head: readonly MediaItem[], tail: readonly MediaItem[]): MediaIte
   const fresh = new Map(head.map((item) => [item.path, item]));
   const kept = tail.map((item) => fresh.get(item.path) ?? item);
   return [...head.filter(({ path }) => !seen.has(path)), ...kept];
+}
+
+/** The items with those that are back, each before the one that it stood before. */
+function weave(
+  items: readonly MediaItem[],
+  before: readonly MediaItem[],
+  back: ReadonlySet<string>,
+): MediaItem[] {
+  const ahead = new Map<string, MediaItem[]>();
+  const shown = new Set(items.map(({ path }) => path));
+  let waiting: MediaItem[] = [];
+  for (const item of before) {
+    if (shown.has(item.path)) {
+      ahead.set(item.path, waiting);
+      waiting = [];
+    } else if (back.has(item.path)) waiting.push(item);
+  }
+  return [...items.flatMap((item) => [...(ahead.get(item.path) ?? []), item]), ...waiting];
 }

@@ -1,5 +1,6 @@
 import { jitter, pause } from './backoff.js';
 import { aborted, ServiceError } from './errors.js';
+import { isOffline, onOffline, onOnline } from './network.js';
 import { describeAnswer, exchange, isOk, type PutOptions } from './put.js';
 
 export interface ChunkOptions extends PutOptions {
@@ -44,11 +45,11 @@ export async function putChunks(options: ChunkOptions): Promise<void> {
   }
 
   async function rest(error: unknown) {
-    const away = globalThis.navigator?.onLine === false;
+    const away = isOffline();
     if (!isPassing(error) || (!away && failures >= patience)) throw error;
     if (!away) failures += 1;
     if (away) onWaiting?.(true);
-    await pause(away ? CAP : jitter(failures, { base: BASE, cap: CAP, random }), signal, online);
+    await pause(away ? CAP : jitter(failures, { base: BASE, cap: CAP, random }), signal, onOnline);
     if (away) onWaiting?.(false);
   }
 
@@ -85,7 +86,7 @@ async function exchangeWatched(
 ): Promise<number> {
   const attempt = new AbortController();
   const stop = () => attempt.abort();
-  const forget = listen('offline', stop);
+  const forget = onOffline(stop);
   let watchdog = setTimeout(stop, stall);
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
@@ -132,11 +133,4 @@ function stuck(): ServiceError {
 function withdraw(url: string): ServiceError {
   void fetch(url, { method: 'DELETE' }).catch(() => undefined);
   return aborted();
-}
-
-const online = (resume: () => void) => listen('online', resume);
-
-function listen(change: 'online' | 'offline', act: () => void) {
-  globalThis.addEventListener?.(change, act);
-  return () => globalThis.removeEventListener?.(change, act);
 }

@@ -1,7 +1,8 @@
 import { jitter, pause } from './backoff.js';
-import type { MediaEvent } from './contract.js';
 import { readRetryAfter } from './errors.js';
+import type { MediaEvent } from './events.js';
 import { createFrameReader } from './frames.js';
+import { isOffline } from './network.js';
 import { createStore, type ReadableStore } from './store.js';
 import type { Transport } from './transport.js';
 
@@ -219,11 +220,6 @@ async function* read(response: Response): AsyncGenerator<string> {
 
 function isStream(response: Response): boolean {
   return response.ok && !!response.headers.get('content-type')?.startsWith('text/event-stream');
-}
-
-// Only a name for a failure, never a reason not to try: a service on this machine needs no network.
-function isOffline(): boolean {
-  return globalThis.navigator?.onLine === false;
 }
 
 function parse(data: string): unknown {

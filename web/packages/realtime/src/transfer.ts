@@ -1,7 +1,10 @@
-import type { UploadResult, UploadTicket } from './contract.js';
-import { ServiceError } from './errors.js';
+import { pause } from './backoff.js';
+import type { UploadAnnouncement, UploadResult, UploadTicket } from './contract.js';
+import { aborted, ServiceError } from './errors.js';
+import { isOffline, onOnline } from './network.js';
 import { newId } from './newId.js';
 import type { PutOptions } from './put.js';
+import { createReport } from './report.js';
 import { putChunks } from './resumable.js';
 import type { Transport } from './transport.js';
 import { startOver, type UploadEntry, type UploadTask } from './upload.js';
@@ -20,6 +23,19 @@ export function createTransfer({ transport, put, update }: TransferOptions) {
   return advance;
 
   async function advance(task: UploadTask): Promise<UploadResult> {
+    try {
+      return await goOn(task);
+    } catch (error) {
+      if (!isCalled(error, 'network') || !isOffline()) throw error;
+      update(task, { status: 'waiting' });
+      const { signal } = task.controller;
+      await pause(undefined, signal, onOnline);
+      if (signal.aborted) throw aborted();
+      return advance(task);
+    }
+  }
+
+  async function goOn(task: UploadTask): Promise<UploadResult> {
     if (isExpired(task.ticket) && !task.sent) task.ticket = undefined;
     task.ticket ??= await init(task);
     const ticket = task.sent ? task.ticket : await send(task, task.ticket);
@@ -31,7 +47,7 @@ export function createTransfer({ transport, put, update }: TransferOptions) {
     const { file } = task.entry;
     update(task, { status: 'starting', loaded: 0, progress: 0 });
     const ticket = await transport.send<UploadTicket>('POST', '/media/upload/init', {
-      body: { filename: file.name, contentType: contentTypeOf(file), size: file.size },
+      body: describeFile(file),
       headers: { 'Idempotency-Key': task.key },
       signal: task.controller.signal,
     });
@@ -48,6 +64,7 @@ export function createTransfer({ transport, put, update }: TransferOptions) {
   ): Promise<UploadTicket> {
     task.step = 'put';
     update(task, { status: 'sending', ...(!ticket.resumable && { loaded: 0, progress: 0 }) });
+    const report = createReport(transport, ticket, task.entry.file.size);
     const onWaiting = (waiting: boolean) =>
       update(task, { status: waiting ? 'waiting' : 'sending' });
     const options: PutOptions = {
@@ -55,7 +72,10 @@ export function createTransfer({ transport, put, update }: TransferOptions) {
       body: task.entry.file,
       headers: ticket.headers ?? {},
       signal: task.controller.signal,
-      onProgress: (loaded) => update(task, measure(task.entry.file, loaded)),
+      onProgress(loaded) {
+        update(task, measure(task.entry.file, loaded));
+        report(loaded);
+      },
     };
     try {
       await (ticket.resumable
@@ -99,8 +119,8 @@ function abandon(task: UploadTask, error: unknown): unknown {
   return lost ? Object.assign(error, { retryable: true }) : error;
 }
 
-function contentTypeOf(file: File): string {
-  return file.type || 'application/octet-stream';
+function describeFile({ name, type, size }: File): UploadAnnouncement {
+  return { filename: name, contentType: type || 'application/octet-stream', size };
 }
 
 function measure(file: File, loaded: number): Pick<UploadEntry, 'loaded' | 'progress'> {

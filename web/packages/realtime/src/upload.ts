@@ -6,7 +6,7 @@ export type UploadStatus =
   | 'queued'
   | 'starting'
   | 'sending'
-  /** For the network, in the middle of its bytes. */
+  /** For the network; it goes on by itself where it stopped. */
   | 'waiting'
   | 'completing'
   | 'processing'
@@ -103,9 +103,9 @@ export function sumProgress(tasks: UploadTask[]): number {
   return total ? Math.floor(done / total) : 0;
 }
 
-export function rejectedBy(message: string, code: string | null | undefined): UploadError {
+export function rejectedBy(message = 'The file was refused.', code = 'ingest_failed'): UploadError {
   return new UploadError(message, {
-    code: code ?? 'ingest_failed',
+    code,
     retryable: false,
     step: 'ingest',
   });

@@ -1,7 +1,7 @@
 import { type MediaClient, perClient } from './connection.js';
-import type { Job, MediaEvent, UploadResult } from './contract.js';
+import type { Failure, Job, UploadResult } from './contract.js';
 import { type ServiceError, UploadError } from './errors.js';
-import { describeJobError } from './jobs.js';
+import type { MediaEvent } from './events.js';
 import { putBytes } from './put.js';
 import { createStore, type ReadableStore } from './store.js';
 import { createTransfer } from './transfer.js';
@@ -136,10 +136,7 @@ export function createUploads(
     if (!task) return;
     if (event.type === 'upload_complete') conclude(task, { status: 'complete' });
     if (event.type === 'job_cancelled') conclude(task, { status: 'cancelled' });
-    if (event.type === 'upload_failed') {
-      const { error, code } = event.data;
-      conclude(task, { status: 'failed', error: rejectedBy(error, code) });
-    }
+    if (event.type === 'upload_failed') refuse(task, event.data);
   }
 
   /** Ask after the files whose last word may have been spoken while nobody listened. */
@@ -154,10 +151,11 @@ export function createUploads(
       if (error.status === 404) conclude(task, LOST);
     });
     if (job?.state === 'succeeded') conclude(task, { status: 'complete' });
-    if (job?.state === 'failed') {
-      const { message, code } = describeJobError(job.error);
-      conclude(task, { status: 'failed', error: rejectedBy(message, code) });
-    }
+    if (job?.state === 'failed') refuse(task, job.error);
+  }
+
+  function refuse(task: UploadTask, failure: Failure | null | undefined) {
+    conclude(task, { status: 'failed', error: rejectedBy(failure?.error, failure?.code) });
   }
 
   function conclude(task: UploadTask, ending: Partial<UploadEntry>) {

@@ -4,6 +4,7 @@ import {
   type JobsState,
   type LiveJob,
   type LoadStatus,
+  type RetryOptions,
   type ServiceOptions,
 } from './client.js';
 import { useClient, useStore } from './useClient.js';
@@ -11,7 +12,7 @@ import { useClient, useStore } from './useClient.js';
 export interface JobView {
   job: LiveJob | undefined;
   cancel: () => Promise<void>;
-  retry: () => Promise<{ jobId: string }>;
+  retry: (options?: RetryOptions) => Promise<{ jobId: string }>;
 }
 
 export interface JobsView {
@@ -20,7 +21,7 @@ export interface JobsView {
   status: LoadStatus;
   error: Error | null;
   cancel: (jobId: string) => Promise<void>;
-  retry: (jobId: string) => Promise<{ jobId: string }>;
+  retry: (jobId: string, options?: RetryOptions) => Promise<{ jobId: string }>;
   refetch: () => Promise<void>;
 }
 
@@ -30,7 +31,10 @@ export function useJob(jobId: string | null | undefined, options: ServiceOptions
   useEffect(() => (jobId ? jobs.watch(jobId) : undefined), [jobs, jobId]);
   const { jobs: known } = useStore(jobs);
   const cancel = useCallback(() => jobs.cancel(jobId ?? ''), [jobs, jobId]);
-  const retry = useCallback(() => jobs.retry(jobId ?? ''), [jobs, jobId]);
+  const retry = useCallback(
+    (options?: RetryOptions) => jobs.retry(jobId ?? '', options),
+    [jobs, jobId],
+  );
   return { job: jobId ? known.get(jobId) : undefined, cancel, retry };
 }
 

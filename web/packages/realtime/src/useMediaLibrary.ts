@@ -1,9 +1,13 @@
 import { useEffect, useMemo } from 'react';
 import {
   createLibrary,
+  getImport,
+  getProcess,
+  type ImportUrl,
   type Library,
   type LibraryQuery,
   type LibraryState,
+  type Process,
   type ServiceOptions,
 } from './client.js';
 import { useClient, useStore } from './useClient.js';
@@ -12,21 +16,30 @@ export interface MediaLibraryOptions extends ServiceOptions, LibraryQuery {}
 
 export interface MediaLibraryView
   extends LibraryState,
-    Pick<Library, 'refetch' | 'loadMore' | 'remove'> {
+    Omit<Library, 'get' | 'subscribe' | 'follow'> {
   isLoading: boolean;
+  /** Make a new item of one. */
+  process: Process;
+  importUrl: ImportUrl;
 }
 
 /** The caller's media, newest first, with what appears and disappears elsewhere shown as it happens. */
 export function useMediaLibrary(options: MediaLibraryOptions): MediaLibraryView {
   const client = useClient(options);
-  const { prefix, kind, q, sort, limit } = options;
+  const { prefix, kind, source, q, sort, limit } = options;
   const library = useMemo(
-    () => createLibrary(client, { prefix, kind, q, sort, limit }),
-    [client, prefix, kind, q, sort, limit],
+    () => createLibrary(client, { prefix, kind, source, q, sort, limit }),
+    [client, prefix, kind, source, q, sort, limit],
   );
   useEffect(() => library.follow(), [library]);
+  const { get, subscribe, follow, ...actions } = library;
   const state = useStore(library);
-  const { refetch, loadMore, remove } = library;
   const isLoading = state.status === 'idle' || state.status === 'loading';
-  return { ...state, isLoading, refetch, loadMore, remove };
+  return {
+    ...state,
+    ...actions,
+    isLoading,
+    process: getProcess(client),
+    importUrl: getImport(client),
+  };
 }

@@ -7,6 +7,7 @@ import {
   useJobEvents,
   useMediaLibrary,
   useMediaUpload,
+  useMediaUsage,
 } from '../src/index.js';
 import { fileOf, refusal, stubEventSource, stubService } from './doubles.js';
 
@@ -107,7 +108,7 @@ test('useJob reads its job and cancels it', async () => {
     kind: 'image',
     state: 'running',
     progress: 5,
-    message: null,
+    message: '',
     attempts: [],
     createdAt: '',
   };
@@ -128,5 +129,28 @@ test('useMediaLibrary shows what is there under StrictMode', async () => {
   expect(result.current.isLoading).toBe(true);
   await waitFor(() => expect(result.current.items).toHaveLength(1));
   expect(result.current.isLoading).toBe(false);
+  unmount();
+});
+
+test('under StrictMode a file is announced once', async () => {
+  const service = stubService({
+    'POST /media/upload/init': () => refusal(503, 'busy', 'Later.'),
+  });
+  const { result, unmount } = renderHook(() => useMediaUpload(options()), strict);
+  await act(async () => {
+    await expect(result.current.upload(fileOf())).rejects.toThrow('Later.');
+  });
+  const announced = service.routesAsked().filter((route) => route.startsWith('POST'));
+  expect(announced).toEqual(['POST /media/upload/init']);
+  expect(result.current.uploads).toHaveLength(1);
+  unmount();
+});
+
+test('useMediaUsage tells under StrictMode what is kept', async () => {
+  const usage = { bytes: 5, objects: 1, quotaBytes: 10, quotaObjects: null };
+  stubService({ 'GET /media/usage': usage });
+  const { result, unmount } = renderHook(() => useMediaUsage(options()), strict);
+  expect(result.current.usage).toBeNull();
+  await waitFor(() => expect(result.current.usage).toEqual(usage));
   unmount();
 });

@@ -1,17 +1,23 @@
 import { expect, test, vi } from 'vitest';
-import type { Job, MediaEvent } from '../src/contract.js';
+import type { Job, MediaEvent } from '../src/client.js';
 import { applyEvent, createJob, createJobs, mergeJob } from '../src/jobs.js';
 import { createTransport } from '../src/transport.js';
 import { createTestEvents, refusal, stubService } from './doubles.js';
 
 const jobId = 'j1';
+const attempt = (number: number) => ({
+  number,
+  provider: 'procedural',
+  model: 'waves',
+  startedAt: '2026-01-01T00:00:00Z',
+});
 const record = (part: Partial<Job> = {}): Job => ({
   jobId,
   kind: 'generate.image',
   state: 'running',
   progress: 40,
   message: 'Step 4',
-  attempts: [{ number: 1, startedAt: '2026-01-01T00:00:00Z' }],
+  attempts: [attempt(1)],
   createdAt: '2026-01-01T00:00:00Z',
   request: { prompt: 'sea' },
   ...part,
@@ -68,7 +74,7 @@ test('an answer older than the events does not move the job back', () => {
 });
 
 test('a new attempt may begin below the old one', () => {
-  const attempts = [1, 2].map((number) => ({ number, startedAt: '2026-01-01T00:00:00Z' }));
+  const attempts = [1, 2].map(attempt);
   const known = { ...record({ progress: 70 }), previews: [] };
   expect(mergeJob(known, record({ progress: 10, attempts })).progress).toBe(10);
 });
@@ -89,7 +95,7 @@ test('after reset the jobs are read again', async () => {
   const { events, jobs, job, service } = setUp();
   jobs.follow();
   await vi.waitFor(() => expect(jobs.get().status).toBe('ready'));
-  service.routes['GET /jobs'] = { jobs: [record({ state: 'failed', error: 'Broke.' })] };
+  service.routes['GET /jobs'] = { jobs: [record({ state: 'failed' })] };
   events.say('reset');
   await vi.waitFor(() => expect(job()?.state).toBe('failed'));
 });
@@ -157,4 +163,33 @@ test('an accepted job of which something was heard gets no second chance', async
   expect(job()?.state).toBe('running');
   events.say('reset');
   await vi.waitFor(() => expect(job()).toBeUndefined());
+});
+
+test('a retry that may cost twice says so, and goes on when that is accepted', async () => {
+  const { jobs, job, service } = setUp({
+    'POST /jobs/j1/retry': () => refusal(409, 'may_be_charged', 'It may be charged twice.'),
+    'POST /jobs/j1/retry?acceptCharge=true': { jobId: 'j2' },
+  });
+  await expect(jobs.retry(jobId)).rejects.toMatchObject({ code: 'may_be_charged', status: 409 });
+  await expect(jobs.retry(jobId, { acceptCharge: true })).resolves.toEqual({ jobId: 'j2' });
+  expect(job('j2')).toMatchObject({ state: 'queued', retryOf: 'j1' });
+  expect(service.calls).toHaveLength(2);
+});
+
+test('a retry whose answer was lost is asked for again under its key, so it makes one job', async () => {
+  const { jobs, service } = setUp({
+    'POST /jobs/j1/retry': () => Promise.reject(new TypeError('cut')),
+  });
+  await expect(jobs.retry(jobId)).rejects.toMatchObject({ code: 'network' });
+  service.routes['POST /jobs/j1/retry'] = { jobId: 'j2' };
+  await jobs.retry(jobId);
+  const keys = service.calls.map(({ headers }) => headers['Idempotency-Key']);
+  expect(keys[0]).toBeTruthy();
+  expect(keys[1]).toBe(keys[0]);
+});
+
+test("storage's count of an upload does not take back what the browser's had reached", () => {
+  const job = applyEvent(createJob(jobId), event('upload_progress', { progress: 60 }));
+  expect(applyEvent(job, event('upload_progress', { progress: 40 })).progress).toBe(60);
+  expect(applyEvent(job, event('upload_progress', { progress: 80 })).progress).toBe(80);
 });

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import { createClient } from '../src/client.js';
-import { getGenerate } from '../src/generate.js';
+import { getGenerate } from '../src/making.js';
 import { newId } from '../src/newId.js';
 import { createUploads } from '../src/uploads.js';
 import { fileOf, stubService } from './doubles.js';

@@ -69,7 +69,7 @@ export async function startService({ pace = 2, token = 'secret' } = {}): Promise
   function generate(request: Record<string, unknown>): string {
     const jobId = randomUUID();
     const createdAt = new Date().toISOString();
-    const unknown = { progress: null, message: null, attempts: [] };
+    const unknown = { progress: null, message: '', attempts: [] };
     jobs.set(jobId, {
       jobId,
       kind: 'generate.image',

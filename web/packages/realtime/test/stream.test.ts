@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { MediaEvent } from '../src/contract.js';
+import type { MediaEvent } from '../src/client.js';
 import { createEventStream, type StreamOptions } from '../src/stream.js';
 import { createTransport, type HeaderSource } from '../src/transport.js';
 import { bearerOf, stubEventSource } from './doubles.js';

@@ -462,3 +462,69 @@ test('a permission that ran out is renewed once; then a retry begins with init',
   await expect(again).resolves.toEqual(done);
   expect(service.routesAsked()).toEqual([INIT, INIT, INIT, COMPLETE]);
 });
+
+function goOffline() {
+  const line = vi.spyOn(navigator, 'onLine', 'get').mockReturnValue(false);
+  return () => {
+    line.mockReturnValue(true);
+    window.dispatchEvent(new Event('online'));
+  };
+}
+
+const broken = () => new ServiceError('The connection broke.', { code: 'network' });
+
+test('a file whose PUT the network left waits for it, and goes on without a new init', async () => {
+  const { service, uploads, begun, send, entry } = setUp();
+  const result = uploads.upload(file);
+  await begun(1);
+  const comeBack = goOffline();
+  send(0).fail(broken());
+  await vi.waitFor(() => expect(entry()?.status).toBe('waiting'));
+  expect(uploads.get()).toMatchObject({ isUploading: true, error: null });
+  comeBack();
+  await begun(2);
+  send(1).finish();
+  await expect(result).resolves.toEqual(done);
+  expect(service.routesAsked()).toEqual([INIT, COMPLETE]);
+});
+
+test('a file begun without a network starts when there is one', async () => {
+  const lost = () => Promise.reject(new TypeError('offline'));
+  const { service, uploads, begun, send, entry } = setUp();
+  const online = service.routes[INIT];
+  service.routes[INIT] = lost;
+  const comeBack = goOffline();
+  const result = uploads.upload(file);
+  await vi.waitFor(() => expect(entry()?.status).toBe('waiting'));
+  service.routes[INIT] = online as never;
+  comeBack();
+  await begun(1);
+  send().finish();
+  await expect(result).resolves.toEqual(done);
+});
+
+test('complete waits for the network too, and sends no byte twice', async () => {
+  const { service, uploads, begun, send, entry, puts } = setUp();
+  service.routes[COMPLETE] = () => Promise.reject(new TypeError('offline'));
+  const result = uploads.upload(file);
+  await begun(1);
+  const comeBack = goOffline();
+  send().finish();
+  await vi.waitFor(() => expect(entry()?.status).toBe('waiting'));
+  service.routes[COMPLETE] = done;
+  comeBack();
+  await expect(result).resolves.toEqual(done);
+  expect(puts).toHaveLength(1);
+});
+
+test('a file that waits for the network can be cancelled', async () => {
+  const { uploads, begun, send, entry } = setUp();
+  const result = uploads.upload(file);
+  await begun(1);
+  goOffline();
+  send().fail(broken());
+  await vi.waitFor(() => expect(entry()?.status).toBe('waiting'));
+  uploads.cancel(entry()?.id ?? '');
+  await expect(result).rejects.toMatchObject({ code: 'aborted' });
+  expect(entry()?.status).toBe('cancelled');
+});

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createClient } from '../src/client.js';
-import { getGenerate } from '../src/generate.js';
 import { getJobs } from '../src/jobs.js';
+import { getGenerate, getImport, getProcess } from '../src/making.js';
 import { refusal, stubService } from './doubles.js';
 
 const ROUTE = 'POST /generate/image';
@@ -38,4 +38,21 @@ test('a refused request gives up its key', async () => {
   await expect(generate('image', { prompt: 'sea' })).rejects.toThrow();
   await expect(generate('image', { prompt: 'sea' })).rejects.toThrow();
   expect(new Set(keys()).size).toBe(2);
+});
+
+test('an operation and an import are queued jobs at once, each under a key', async () => {
+  const service = stubService({
+    'POST /media/process': { jobId: 'p' },
+    'POST /media/import': { jobId: 'i' },
+  });
+  const client = createClient({ apiPrefix: '', serviceName: 'test' });
+  await getProcess(client)('media/u/a.png', { type: 'resize', width: 640 });
+  await getImport(client)('https://example.com/a.jpg');
+  expect(service.calls.map(({ body }) => body)).toEqual([
+    { path: 'media/u/a.png', operation: { type: 'resize', width: 640 } },
+    { url: 'https://example.com/a.jpg' },
+  ]);
+  expect(service.calls.every(({ headers }) => headers['Idempotency-Key'])).toBe(true);
+  const { jobs } = getJobs(client).get();
+  expect([jobs.get('p')?.kind, jobs.get('i')?.kind]).toEqual(['process', 'import']);
 });

@@ -6,19 +6,17 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from media_pipeline.storage.store import MediaObject
-
 _ATTR_CHAR: Final = "!#$&+-.^_`|~"
 _RASTER: Final = frozenset(
     f"image/{name}" for name in ("apng", "avif", "bmp", "gif", "heic", "heif", "jpeg", "png", "tiff", "webp")
 )
 
 
-def disposition(item: MediaObject) -> str:
+def disposition(path: str, content_type: str) -> str:
     """Return the `Content-Disposition` of an object; an attachment has its name by RFC 6266 and RFC 8187."""
-    kind = item.content_type.partition(";")[0].strip().lower()
+    kind = content_type.partition(";")[0].strip().lower()
     if kind in _RASTER or kind.startswith(("video/", "audio/")):
         return "inline"
-    filename = item.path.rpartition("/")[2]
+    filename = path.rpartition("/")[2]
     plain = re.sub(r'[^ -~]|["\\%]', "_", filename)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe=_ATTR_CHAR)}"
