@@ -95,10 +95,11 @@ test('the raw events are listed as they come, and each card shows how it was ask
   await page.getByRole('button', { name: 'Developer' }).click();
   const prompt = unique('observed');
   await studio.generate(prompt, { Count: '4' });
-  await studio.card(prompt).locator('..').getByText('Code').click();
-  await expect(page.getByText('/generate/image')).toBeVisible();
-  await page.getByRole('button', { name: 'React', exact: true }).click();
-  await expect(page.getByText('useGenerate(')).toBeVisible();
+  const card = studio.card(prompt).locator('..');
+  await card.getByText('Code').click();
+  await expect(card.getByText('/generate/image')).toBeVisible();
+  await card.getByRole('button', { name: 'React', exact: true }).click();
+  await expect(card.getByText('useGenerate(')).toBeVisible();
   const log = page.getByRole('list', { name: 'Event log' });
   await expect(log.getByText('generation_complete').first()).toBeVisible();
   await expect(log.getByText('generation_progress').first()).toBeVisible();

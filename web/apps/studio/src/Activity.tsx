@@ -13,7 +13,7 @@ interface ActivityProps {
 export function Activity({ service, onReuse, onProblem }: ActivityProps) {
   const { jobs, cancel, retry } = useJobs(service);
   const { dismissed, dismiss } = useDismissed(jobs);
-  const shown = jobs.filter((job) => isGeneration(job) && !dismissed.has(job.jobId)).slice(0, 24);
+  const shown = jobs.filter((job) => hasCard(job) && !dismissed.has(job.jobId)).slice(0, 24);
   if (shown.length === 0) return null;
 
   const retryOne = async (jobId: string) => {
@@ -44,13 +44,14 @@ export function Activity({ service, onReuse, onProblem }: ActivityProps) {
 
 /** How this job was asked for. */
 function JobCode({ job }: { job: LiveJob }) {
-  if (!job.request) return null;
+  if (!job.request || !job.kind.startsWith('generate')) return null;
   const kind = job.kind.includes('video') ? 'video' : 'image';
   return <Snippet path={`/generate/${kind}`} body={job.request} hook={kind} />;
 }
 
-function isGeneration({ kind }: LiveJob): boolean {
-  return /image|video|generat/.test(kind);
+/** Uploads stand in the dock. */
+function hasCard({ kind }: LiveJob): boolean {
+  return kind !== 'upload';
 }
 
 function summarise(jobs: readonly LiveJob[]): string {

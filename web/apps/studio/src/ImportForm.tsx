@@ -1,15 +1,14 @@
-import type { ServiceOptions } from '@project/realtime';
+import type { ImportUrl } from '@project/realtime';
 import { type FormEvent, useState } from 'react';
-import { importFrom } from './operations.js';
 
 /** A public address whose file the service fetches into the library. */
-export function ImportForm({ service }: { service: ServiceOptions }) {
+export function ImportForm({ importUrl }: { importUrl: ImportUrl }) {
   const [url, setUrl] = useState('');
   const [said, setSaid] = useState<{ text: string; failed: boolean } | null>(null);
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     try {
-      await importFrom(service, url.trim());
+      await importUrl(url.trim());
       setUrl('');
       setSaid({ text: 'It is being fetched, and appears in the library.', failed: false });
     } catch (error) {

@@ -1,12 +1,11 @@
-import { type MediaItem, type ServiceOptions, useMediaUpload } from '@project/realtime';
+import { type ServiceOptions, useMediaLibrary, useMediaUpload } from '@project/realtime';
 import { MediaLibrary, MediaUploader } from '@project/ui';
 import { type ReactNode, useCallback, useDeferredValue } from 'react';
+import { deleteMany } from './deleteMany.js';
 import { Examples } from './Examples.js';
 import { visible } from './errors.js';
 import { ImportForm } from './ImportForm.js';
-import { deleteMany } from './operations.js';
 import { Quota } from './Quota.js';
-import { useLibrary } from './useLibrary.js';
 import { type ShelfView, useShelf } from './useShelf.js';
 import { Workshop } from './Workshop.js';
 
@@ -19,7 +18,15 @@ interface ShelfProps {
 export function Shelf({ service, onExample }: ShelfProps) {
   const [view, change] = useShelf();
   const q = useDeferredValue(view.q.trim());
-  const library = useLibrary(service, { ...view, q });
+  const { kind, source, sort } = view;
+  const library = useMediaLibrary({
+    ...service,
+    kind: kind || undefined,
+    source: source || undefined,
+    sort: sort || undefined,
+    q: q || undefined,
+    limit: 60,
+  });
   const { upload, isUploading, progress } = useMediaUpload(service);
   const remove = useCallback((paths: readonly string[]) => deleteMany(service, paths), [service]);
   const narrowed = view.kind || view.source || q;
@@ -42,10 +49,10 @@ export function Shelf({ service, onExample }: ShelfProps) {
           capture="environment"
           directory
         />
-        <ImportForm service={service} />
+        <ImportForm importUrl={library.importUrl} />
       </div>
-      <MediaLibrary<MediaItem>
-        items={library.items as MediaItem[]}
+      <MediaLibrary
+        items={library.items}
         loading={library.isLoading}
         error={visible(library.error)}
         onRetry={library.refetch}
@@ -53,9 +60,7 @@ export function Shelf({ service, onExample }: ShelfProps) {
         loadingMore={library.isLoadingMore}
         onLoadMore={library.loadMore}
         onDeleteMany={remove}
-        lightboxActions={(item) => (
-          <Workshop key={item.path} service={service} item={item} onRenamed={library.refetch} />
-        )}
+        lightboxActions={(item) => <Workshop key={item.path} library={library} item={item} />}
         emptyState={signedOut ? 'Your library appears here once a token is accepted.' : vacant}
       />
     </section>

@@ -3,13 +3,13 @@ import { useState } from 'react';
 interface SnippetProps {
   path: string;
   body: object;
-  hook: 'image' | 'video' | 'process' | 'upload';
+  hook: 'image' | 'video' | 'process';
 }
 
 /** How the same is asked for without this page: by curl, and by the hook. */
 export function Snippet({ path, body, hook }: SnippetProps) {
   const [way, setWay] = useState<'curl' | 'hook'>('curl');
-  const text = way === 'curl' ? writeCurl(path, body) : writeHook(hook, path, body);
+  const text = way === 'curl' ? writeCurl(path, body) : writeHook(hook, body);
   return (
     <details className="snippet">
       <summary>Code</summary>
@@ -53,12 +53,12 @@ export function writeCurl(path: string, body: object): string {
   ].join(' \\\n  ');
 }
 
-export function writeHook(hook: SnippetProps['hook'], path: string, body: object): string {
+export function writeHook(hook: SnippetProps['hook'], body: object): string {
   const service = "{ apiPrefix: '', serviceName: 'my-api', headers }";
   const json = JSON.stringify(body, null, 2);
-  if (hook === 'process')
-    return `const { transport } = getClient(${service});\nawait transport.send('POST', '${path}', { body: ${json} });`;
-  if (hook === 'upload')
-    return `const { upload } = useMediaUpload(${service});\nconst { url, path } = await upload(file);`;
+  if (hook === 'process') {
+    const { path, operation } = body as { path: string; operation: object };
+    return `const { process } = useMediaLibrary(${service});\nconst { jobId } = await process('${path}', ${JSON.stringify(operation)});`;
+  }
   return `const { generate } = useGenerate(${service});\nconst { jobId } = await generate('${hook}', ${json});`;
 }

@@ -1,49 +1,51 @@
-import type { MediaItem, ServiceOptions } from '@project/realtime';
+import type { MediaItem, MediaLibraryView, MediaOperation } from '@project/realtime';
 import { type FormEvent, useState } from 'react';
-import { process, rename } from './operations.js';
 import { Snippet } from './Snippet.js';
 
 interface WorkshopProps {
-  service: ServiceOptions;
+  library: Pick<MediaLibraryView, 'process' | 'update'>;
   item: MediaItem;
-  onRenamed: () => void;
 }
 
-const IMAGE: Record<string, object> = {
-  'Half the width': { type: 'resize' },
-  'Square crop': { type: 'crop' },
-  'As WebP': { type: 'convert', format: 'webp' },
-  'As JPEG': { type: 'convert', format: 'jpeg', quality: 85 },
-  'Thumbnail of 256': { type: 'thumbnail', size: 256 },
-  'Without metadata': { type: 'strip' },
+type Offer = (item: MediaItem) => MediaOperation;
+
+const IMAGE: Record<string, Offer> = {
+  'Half the width': ({ width }) => ({ type: 'resize', width: Math.ceil((width ?? 2) / 2) }),
+  'Square crop': cropSquare,
+  'As WebP': () => ({ type: 'convert', format: 'webp' }),
+  'As JPEG': () => ({ type: 'convert', format: 'jpeg', quality: 85 }),
+  'Thumbnail of 256': () => ({ type: 'thumbnail', size: 256 }),
+  'Without metadata': () => ({ type: 'strip' }),
 };
-const VIDEO: Record<string, object> = {
-  'First frame': { type: 'poster', at: 0 },
-  'First half': { type: 'trim', start: 0 },
-  'As VP9': { type: 'transcode', codec: 'vp9' },
-  'Thumbnail of 256': { type: 'thumbnail', size: 256 },
+const VIDEO: Record<string, Offer> = {
+  'First frame': () => ({ type: 'poster', at: 0 }),
+  'First half': ({ duration }) => ({ type: 'trim', start: 0, end: (duration ?? 2) / 2 }),
+  'As VP9': () => ({ type: 'transcode', codec: 'vp9' }),
+  'Thumbnail of 256': () => ({ type: 'thumbnail', size: 256 }),
 };
+const OFFERS: Record<string, Record<string, Offer>> = { image: IMAGE, video: VIDEO };
 
 /** Give the item another name, or make a new one of it. */
-export function Workshop({ service, item, onRenamed }: WorkshopProps) {
+export function Workshop({ library, item }: WorkshopProps) {
   const [said, setSaid] = useState('');
   const [asked, setAsked] = useState<object | null>(null);
-  const offers = item.kind === 'image' ? IMAGE : item.kind === 'video' ? VIDEO : {};
+  const offers = OFFERS[item.kind] ?? {};
   const tell = (promise: Promise<unknown>, done: string) =>
     promise.then(
       () => setSaid(done),
       (error: Error) => setSaid(error.message),
     );
   const make = (label: string) => {
-    const operation = fill(offers[label] as { type: string }, item);
+    const operation = offers[label]?.(item);
+    if (!operation) return;
     setAsked({ path: item.path, operation });
-    void tell(process(service, item.path, operation), `${label}: being made.`);
+    void tell(library.process(item.path, operation), `${label}: being made.`);
   };
   const save = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     const change = { name: String(form.get('name')), alt: String(form.get('alt')) };
-    void tell(rename(service, item.path, change).then(onRenamed), 'Saved.');
+    void tell(library.update(item.path, change), 'Saved.');
   };
   return (
     <div className="workshop" key={item.path}>
@@ -60,12 +62,7 @@ export function Workshop({ service, item, onRenamed }: WorkshopProps) {
         </label>
         <label className="pu-field">
           Alt text
-          <input
-            className="pu-input"
-            name="alt"
-            maxLength={2000}
-            defaultValue={(item as { alt?: string | null }).alt ?? ''}
-          />
+          <input className="pu-input" name="alt" maxLength={2000} defaultValue={item.alt ?? ''} />
         </label>
         <button type="submit" className="pu-button">
           Save
@@ -90,19 +87,8 @@ export function Workshop({ service, item, onRenamed }: WorkshopProps) {
   );
 }
 
-/** The figures that follow from the item itself. */
-function fill(operation: { type: string }, { width, height, duration }: MediaItem): object {
-  const side = Math.min(width ?? 1, height ?? 1);
-  switch (operation.type) {
-    case 'resize':
-      return { ...operation, width: Math.max(1, Math.round((width ?? 2) / 2)) };
-    case 'crop': {
-      const [x, y] = [((width ?? side) - side) >> 1, ((height ?? side) - side) >> 1];
-      return { ...operation, x, y, width: side, height: side };
-    }
-    case 'trim':
-      return { ...operation, end: (duration ?? 2) / 2 };
-    default:
-      return operation;
-  }
+function cropSquare({ width, height }: MediaItem): MediaOperation {
+  const [wide, high] = [width ?? 1, height ?? 1];
+  const side = Math.min(wide, high);
+  return { type: 'crop', x: (wide - side) >> 1, y: (high - side) >> 1, width: side, height: side };
 }
