@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import json
 import struct
+import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any, ClassVar, Final
 from tests.servers.forms import read_form
 from tests.servers.media import Shelf, still
 from tests.servers.provider import ProviderServer, Stage
-from tests.servers.web import HTML_PAGE, UPGRADE, Answer, Fault, Request, as_json
+from tests.servers.web import HTML_PAGE, PATIENCE, UPGRADE, Answer, Fault, Request, as_json
 from tests.servers.websocket import Socket
 
 CHECKPOINTS: Final = ("sd_xl_base_1.0.safetensors", "v1-5-pruned.safetensors")
@@ -129,8 +130,17 @@ class ComfyUIServer(ProviderServer):
             self._loop.call_soon_threadsafe(self._beat)
 
     def forget(self) -> None:
-        self.history.clear()
-        self.pending.clear()
+        """Be as after a restart: what waited, ran or was kept is not known any more."""
+        forgotten = threading.Event()
+
+        def restart() -> None:
+            self.history.clear()
+            self.pending.clear()
+            self.running = None
+            forgotten.set()
+
+        self._loop.call_soon_threadsafe(restart)
+        assert forgotten.wait(PATIENCE)
 
     def check_pictures(self) -> None:
         assert any(name.startswith("media-pipeline") for name in self.uploads)
@@ -270,6 +280,8 @@ class ComfyUIServer(ProviderServer):
         for node in ("5", "6", "7"):
             self._tell(it.client, "executing", {"node": node, "display_node": node, "prompt_id": it.id})
         await self._sample(it)
+        if self.running is not it:
+            return
         event, more, outputs = self._ended(it)
         told.append([event, {"prompt_id": it.id, **more}])
         for node, output in outputs.items():
@@ -284,7 +296,7 @@ class ComfyUIServer(ProviderServer):
     async def _sample(self, it: Prompt) -> None:
         self._tell(it.client, "executing", {"node": "3", "display_node": "3", "prompt_id": it.id})
         for value in range(1, STEPS + 1):
-            if it.interrupted:
+            if it.interrupted or self.running is not it:
                 return
             self._tell(it.client, "progress", {"value": value, "max": STEPS, "prompt_id": it.id, "node": "3"})
             self._tell(
