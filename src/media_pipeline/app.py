@@ -85,7 +85,7 @@ def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
     queue, store, announcer = program.queue, program.store, program.announcer
     return [
         health_routes({**program.probes(), **tokens.probes()}, program.gauges()),
-        generate_routes(queue, program.manager, program.library, announcer, program.quota),
+        generate_routes(program.manager, program.library, announcer, program.quota),
         uploads_routes(program.uploads, store, program.meter, origins=program.settings.page_origins),
         making_routes(program.imports, program.processing),
         media_routes(program.library, store, program.publisher, program.quota),

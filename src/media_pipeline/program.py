@@ -124,7 +124,6 @@ class Program:
         rules = NetRules(plain_http=settings.media_fetch_http, networks=settings.media_fetch_networks)
         self.transport = GuardedTransport(rules)
         self.imports = Imports(
-            self.queue,
             self.announcer,
             self.publisher,
             self.quota,
@@ -136,7 +135,6 @@ class Program:
             clock=self.clock,
         )
         self.processing = Processing(
-            self.queue,
             self.announcer,
             self.publisher,
             self.quota,

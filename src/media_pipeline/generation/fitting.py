@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 
 from media_pipeline.generation.provider import ErrorCode, GenerationRequest, ModelInfo, ProviderError
+
+
+def with_seed(request: GenerationRequest, *, below: int) -> GenerationRequest:
+    """Return the request with a seed, drawn here where it has none: a result can then be made again."""
+    return request if request.seed is not None else replace(request, seed=secrets.randbelow(below))
 
 
 def resolve_size(request: GenerationRequest, model: ModelInfo) -> tuple[int, int]:

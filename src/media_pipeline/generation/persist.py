@@ -32,7 +32,7 @@ from media_pipeline.media.sniff import HEAD_BYTES, sniff
 from media_pipeline.media.workshop.orders import LADDER
 from media_pipeline.media.workshop.refusal import BadPicture
 from media_pipeline.media.workshop.workshop import Workshop
-from media_pipeline.storage.paths import derived_prefix, image_path, original_prefix, video_path
+from media_pipeline.storage.paths import image_path, original_prefix, thumbnail_path, video_path
 from media_pipeline.storage.store import Store
 
 MAX_NAME: Final = 80
@@ -148,9 +148,9 @@ class Keeper:
 def _paths(request: GenerationRequest, index: int) -> list[str]:
     """Return where an output goes, then its thumbnails."""
     place = image_path if request.kind == "image" else video_path
-    prefix = f"{derived_prefix(request.user_id, request.job_id)}thumbnail_{index}"
-    rungs = [f"{prefix}_{rung}.webp" for rung in range(len(LADDER))]
-    return [place(request.user_id, request.job_id, index), *rungs]
+    user_id, job_id = request.user_id, request.job_id
+    rungs = [thumbnail_path(user_id, job_id, rung, index=index) for rung in range(len(LADDER))]
+    return [place(user_id, job_id, index), *rungs]
 
 
 def has_credentials(data: bytes) -> bool:

@@ -15,8 +15,8 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.present import named_objects, present_result
 from media_pipeline.media.quota import Quota
-from media_pipeline.queue.job import Failure, Job, JobState
-from media_pipeline.queue.queue import Queue
+from media_pipeline.queue.job import Failure, Job, JobState, NewJob
+from media_pipeline.queue.queue import Enqueued, Queue
 from media_pipeline.realtime.events import (
     GENERATION,
     PROCESS,
@@ -51,6 +51,13 @@ class JobAnnouncer:
         self._quota = quota
         self._publisher = publisher
         self._store = store
+
+    async def enqueue(self, new: NewJob) -> Enqueued:
+        """Keep a job and tell that it stands in the queue; a repeated request is answered, not told again."""
+        enqueued = await self._queue.enqueue(new)
+        if enqueued.created:
+            await self.queued(enqueued.job)
+        return enqueued
 
     async def queued(self, job: Job) -> None:
         """Tell that a job stands in the queue; an upload begins right away.

@@ -20,7 +20,7 @@ from media_pipeline.media.netguard import NetRules, parse_url
 from media_pipeline.media.pace import Paced, Publisher
 from media_pipeline.media.quota import Quota
 from media_pipeline.queue.job import NewJob
-from media_pipeline.queue.queue import Outcome, Queue
+from media_pipeline.queue.queue import Outcome
 from media_pipeline.queue.worker import Run
 from media_pipeline.storage.paths import safe_filename, upload_path
 
@@ -32,7 +32,6 @@ class Imports:
 
     def __init__(
         self,
-        queue: Queue,
         announcer: JobAnnouncer,
         publisher: Publisher,
         quota: Quota,
@@ -44,7 +43,6 @@ class Imports:
         seconds: float,
         clock: Clock,
     ) -> None:
-        self._queue = queue
         self._announcer = announcer
         self._publisher = publisher
         self._quota = quota
@@ -68,7 +66,7 @@ class Imports:
         parsed = parse_url(url, self._rules)
         await self._quota.check_room(user_id)
         name = safe_filename(filename or unquote(parsed.path).rpartition("/")[2])
-        enqueued = await self._queue.enqueue(
+        enqueued = await self._announcer.enqueue(
             NewJob(
                 id=JobId(str(uuid.uuid4())),
                 user_id=user_id,
@@ -78,8 +76,6 @@ class Imports:
                 request_hash=request_hash,
             )
         )
-        if enqueued.created:
-            await self._announcer.queued(enqueued.job)
         return enqueued.job.id
 
     async def run(self, run: Run) -> Outcome:

@@ -28,7 +28,7 @@ from media_pipeline.media.workshop.orders import LADDER, Examined
 from media_pipeline.media.workshop.workshop import Workshop
 from media_pipeline.queue.job import Job
 from media_pipeline.queue.queue import Outcome
-from media_pipeline.storage.paths import derived_prefix
+from media_pipeline.storage.paths import thumbnail_path
 from media_pipeline.storage.store import MediaObject, PreconditionFailed, Store
 from media_pipeline.storage.threads import blocking
 
@@ -67,7 +67,7 @@ class Ingest:
     @asynccontextmanager
     async def desk(self, job: Job, *paths: str) -> AsyncGenerator[Desk, None]:
         """Lend a desk for one run of `job`, which may write its thumbnails and `paths`."""
-        thumbnails = [_thumbnail_path(job, rung) for rung in range(len(LADDER))]
+        thumbnails = _thumbnail_paths(job)
         objects = await ClaimedObjects.look(self._store, [*thumbnails, *paths])
         folder = await blocking(tempfile.TemporaryDirectory, prefix="media-pipeline-")
         try:
@@ -155,7 +155,7 @@ class Ingest:
     async def _write_thumbnails(self, desk: Desk, examined: Examined) -> tuple[Rung, ...]:
         files = [desk.folder / small.name for small in examined.thumbnails]
         looks = Looks(examined, [await blocking(file.read_bytes) for file in files])
-        paths = [_thumbnail_path(desk.job, rung) for rung in range(len(LADDER))]
+        paths = _thumbnail_paths(desk.job)
         return await write_rungs(desk.objects, looks, paths)
 
 
@@ -189,8 +189,8 @@ async def read_file(file: Path) -> AsyncIterator[bytes]:
         await blocking(source.close)
 
 
-def _thumbnail_path(job: Job, rung: int) -> str:
-    return f"{derived_prefix(job.user_id, job.id)}thumbnail_{rung}.webp"
+def _thumbnail_paths(job: Job) -> list[str]:
+    return [thumbnail_path(job.user_id, job.id, rung) for rung in range(len(LADDER))]
 
 
 def _outcome(item: Item) -> Outcome:

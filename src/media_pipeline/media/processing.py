@@ -21,7 +21,7 @@ from media_pipeline.media.workshop.orders import Made, Operation, Step
 from media_pipeline.media.workshop.targets import refusal, target_format
 from media_pipeline.media.workshop.workshop import Workshop, WorkshopFailed
 from media_pipeline.queue.job import Job, NewJob
-from media_pipeline.queue.queue import Outcome, Queue
+from media_pipeline.queue.queue import Outcome
 from media_pipeline.queue.worker import Run
 from media_pipeline.realtime.events import ProcessProgress
 from media_pipeline.storage.paths import safe_filename, upload_path
@@ -42,7 +42,6 @@ class Processing:
 
     def __init__(
         self,
-        queue: Queue,
         announcer: JobAnnouncer,
         publisher: Publisher,
         quota: Quota,
@@ -53,7 +52,6 @@ class Processing:
         workshop: Workshop,
         clock: Clock,
     ) -> None:
-        self._queue = queue
         self._announcer = announcer
         self._publisher = publisher
         self._quota = quota
@@ -75,7 +73,7 @@ class Processing:
         """Enqueue `operation` on the item at `path`; `MediaNotFound`, `OperationRefused`, `QuotaExceeded`."""
         await self._quota.check_room(user_id)
         await self._choose(user_id, path, operation)
-        enqueued = await self._queue.enqueue(
+        enqueued = await self._announcer.enqueue(
             NewJob(
                 id=JobId(str(uuid.uuid4())),
                 user_id=user_id,
@@ -85,8 +83,6 @@ class Processing:
                 request_hash=request_hash,
             )
         )
-        if enqueued.created:
-            await self._announcer.queued(enqueued.job)
         return enqueued.job.id
 
     async def run(self, run: Run) -> Outcome:

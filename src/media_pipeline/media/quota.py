@@ -53,10 +53,11 @@ class Quota:
         self._clock = clock
         self._bytes = max_bytes
         self._objects = max_objects
+        self._limits = max_bytes is not None or max_objects is not None
 
     async def reserve(self, user_id: UserId, job_id: JobId, size: int) -> None:
         """Promise an upload its `size` in bytes, or change what it was promised; `QuotaExceeded`."""
-        if self._bytes is None and self._objects is None:
+        if not self._limits:
             return
         moment = self._moment()
         promise: Params = {
@@ -76,12 +77,12 @@ class Quota:
 
     async def release(self, job_id: JobId) -> None:
         """Take back what an upload was promised; one that was promised nothing is no error."""
-        if self._bytes is not None or self._objects is not None:
+        if self._limits:
             await self._db.apply([settle_promise(job_id)])
 
     async def check_room(self, user_id: UserId) -> None:
         """Raise `QuotaExceeded` when a user's quota is used up."""
-        if self._bytes is None and self._objects is None:
+        if not self._limits:
             return
         used = await self.usage(user_id)
         if used.bytes >= (self._bytes or _EVERYTHING) or used.objects >= (self._objects or _EVERYTHING):

@@ -25,7 +25,7 @@ from media_pipeline.media.workshop.refusal import BadPicture
 from media_pipeline.media.workshop.workshop import TooMuchWork, Workshop, WorkshopFailed
 from media_pipeline.queue.job import Job, JobState
 from media_pipeline.queue.queue import JobNotFound, Queue
-from media_pipeline.storage.paths import Owned, derived_prefix, read_path
+from media_pipeline.storage.paths import Owned, derived_prefix, read_path, thumbnail_path
 from media_pipeline.storage.store import MediaObject, ObjectNotFound, Store, StoreError
 
 ROOT: Final = "media/"
@@ -142,7 +142,7 @@ class Reindexer:
         there = {each.path: each.size for each in await self._store.list(prefix)}
         rungs = []
         for rung, (small, data) in enumerate(zip(looks.examined.thumbnails, looks.thumbnails, strict=True)):
-            path = f"{prefix}{owned.thumbnail_stem}_{rung}.webp"
+            path = thumbnail_path(owned.user_id, owned.job_id, rung, index=owned.index)
             if there.get(path) != len(data):
                 await self._store.upload(path, data, "image/webp")
             rungs.append(Rung(path, small.width, small.height))

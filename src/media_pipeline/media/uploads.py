@@ -99,7 +99,7 @@ class Uploads:
         # before anything is kept, for a file may be refused here
         permission = await self._sign(path, content_type, size, self._clock.now(), origin)
         await self._quota.reserve(user_id, job_id, size or 0)
-        enqueued = await self._queue.enqueue(
+        enqueued = await self._announcer.enqueue(
             NewJob(
                 id=job_id,
                 user_id=user_id,
@@ -115,9 +115,7 @@ class Uploads:
                 request_hash=request_hash,
             )
         )
-        if enqueued.created:
-            await self._announcer.queued(enqueued.job)
-        else:
+        if not enqueued.created:
             await self._quota.release(job_id)
         if enqueued.created and permission.chunk_bytes is not None:
             return Beginning(enqueued.job, path, permission)

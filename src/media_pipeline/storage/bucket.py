@@ -115,6 +115,25 @@ class Bucket:
                 wanted = now
                 await attempts.again(Passing("others keep writing there"))
 
+    async def delete(
+        self, path: str, *, if_version: Version | None, delete: Callable[[Version], Awaitable[None]]
+    ) -> None:
+        """Remove an object by `delete`, which removes exactly one version; obstore has no such call."""
+        attempts = self._patience.begin()
+        while (found := await self.version_at(path)) != ABSENT:
+            if if_version not in {None, found}:
+                raise PreconditionFailed(f"The object at {path} is not the version that was expected.")
+            try:
+                await delete(found)
+            except ObjectNotFound:
+                return
+            except PreconditionFailed:
+                if if_version is not None:
+                    raise
+                await attempts.again(Passing("others keep writing there"))
+            else:
+                return
+
     async def _put_once(
         self, path: str, data: bytes, content_type: str, *, mark: str, over: Version
     ) -> Version:

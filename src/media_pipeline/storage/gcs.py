@@ -24,13 +24,12 @@ from media_pipeline.storage.gcs_api import GOOGLE, GcsApi, check
 from media_pipeline.storage.gcs_session import CHUNK, PIECE, Session
 from media_pipeline.storage.google_credentials import IAM, GoogleCredentials
 from media_pipeline.storage.paths import check_path
-from media_pipeline.storage.patience import Logger, Passing, Patience
+from media_pipeline.storage.patience import Logger, Patience
 from media_pipeline.storage.signing import UrlRequest, prepare
 from media_pipeline.storage.store import (
     ABSENT,
     UPLOAD_TTL,
     MediaObject,
-    ObjectNotFound,
     PreconditionFailed,
     PresignedUpload,
     StoreError,
@@ -148,20 +147,9 @@ class GCSStore:
 
     async def delete(self, path: str, *, if_version: Version | None = None) -> None:
         """Remove an object; one that is not there is no error."""
-        attempts = self._patience.begin()
-        while (found := await self._bucket.version_at(check_path(path))) != ABSENT:
-            if if_version not in {None, found}:
-                raise PreconditionFailed(f"The object at {path} is not the version that was expected.")
-            try:
-                await self.api.delete(path, found)
-            except ObjectNotFound:
-                return
-            except PreconditionFailed:
-                if if_version is not None:
-                    raise
-                await attempts.again(Passing("others keep writing there"))
-            else:
-                return
+        await self._bucket.delete(
+            check_path(path), if_version=if_version, delete=lambda found: self.api.delete(path, found)
+        )
 
     async def list(self, prefix: str) -> list[MediaObject]:
         """Return the objects whose path starts with `prefix`, by path."""

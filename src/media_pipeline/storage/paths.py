@@ -45,11 +45,6 @@ class Owned:
         """The last segment of the path."""
         return self.path.rpartition("/")[2]
 
-    @property
-    def thumbnail_stem(self) -> str:
-        """How the names of its thumbnails begin."""
-        return "thumbnail" if self.index is None else f"thumbnail_{self.index}"
-
 
 def check_path(path: str) -> str:
     """Return `path` if the store takes it, else raise `InvalidPath`; the rules are at `Store`."""
@@ -118,6 +113,12 @@ def derived_root(user_id: UserId) -> str:
 def derived_prefix(user_id: UserId, job_id: JobId) -> str:
     """Return the prefix of what was made from a job's objects, with its slash; listings omit it."""
     return f"{derived_root(user_id)}{job_id}/"
+
+
+def thumbnail_path(user_id: UserId, job_id: JobId, rung: int, *, index: int | None = None) -> str:
+    """Return where a rung of the ladder lives, of result `index` or of a job's only file."""
+    stem = "thumbnail" if index is None else f"thumbnail_{index}"
+    return f"{derived_prefix(user_id, job_id)}{stem}_{rung}.webp"
 
 
 def job_of_path(path: str) -> JobId | None:

@@ -22,7 +22,7 @@ from media_pipeline.storage.bucket import Bucket
 from media_pipeline.storage.bucket_errors import NotThere
 from media_pipeline.storage.chunks import as_pieces, rejoin
 from media_pipeline.storage.paths import check_path
-from media_pipeline.storage.patience import Logger, Passing, Patience
+from media_pipeline.storage.patience import Logger, Patience
 from media_pipeline.storage.s3_api import S3Api
 from media_pipeline.storage.sigv4 import AwsKey
 from media_pipeline.storage.store import (
@@ -145,20 +145,9 @@ class S3Store:
 
     async def delete(self, path: str, *, if_version: Version | None = None) -> None:
         """Remove an object; one that is not there is no error."""
-        attempts = self._patience.begin()
-        while (found := await self._bucket.version_at(check_path(path))) != ABSENT:
-            if if_version not in {None, found}:
-                raise PreconditionFailed(f"The object at {path} is not the version that was expected.")
-            try:
-                await self._api.delete(path, _tag(found))
-            except ObjectNotFound:
-                return
-            except PreconditionFailed:
-                if if_version is not None:
-                    raise
-                await attempts.again(Passing("others keep writing there"))
-            else:
-                return
+        await self._bucket.delete(
+            check_path(path), if_version=if_version, delete=lambda found: self._api.delete(path, _tag(found))
+        )
 
     async def list(self, prefix: str) -> list[MediaObject]:
         """Return the objects whose path starts with `prefix`, by path; S3 tells types one by one only."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
+from media_pipeline.api.accepted import accepted
 from media_pipeline.api.auth import Caller
 from media_pipeline.api.bodies import (
     GenerateImage,
@@ -27,14 +28,12 @@ from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.library import Library
 from media_pipeline.media.quota import Quota
 from media_pipeline.queue.job import NewJob, Priority
-from media_pipeline.queue.queue import Queue
 
 _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
 _ERRORS: Final = documented(400, 401, 403, 404, 413, 422, 503)
 
 
 def generate_routes(
-    queue: Queue,
     manager: MediaGenerationManager,
     library: Library,
     announcer: JobAnnouncer,
@@ -42,19 +41,19 @@ def generate_routes(
 ) -> APIRouter:
     """Build the routes that begin a generation."""
     router = APIRouter(tags=["generate"])
-    begin = _Beginner(queue, manager, library, announcer, quota)
+    begin = _Beginner(manager, library, announcer, quota)
 
     @router.post("/generate/image", status_code=202, responses=_ERRORS, summary="Generate images as a job")
     async def generate_image(
         body: GenerateImage, caller: Caller, response: Response, key: IdempotencyKey = None
     ) -> JobRef:
-        return _accepted(await begin("image", body, caller.user_id, key), response)
+        return accepted(await begin("image", body, caller.user_id, key), response)
 
     @router.post("/generate/video", status_code=202, responses=_ERRORS, summary="Generate a video as a job")
     async def generate_video(
         body: GenerateVideo, caller: Caller, response: Response, key: IdempotencyKey = None
     ) -> JobRef:
-        return _accepted(await begin("video", body, caller.user_id, key), response)
+        return accepted(await begin("video", body, caller.user_id, key), response)
 
     @router.get("/providers", responses=documented(401), summary="What can be asked for now")
     async def list_providers(_: Caller) -> ProviderList:
@@ -68,13 +67,11 @@ class _Beginner:
 
     def __init__(
         self,
-        queue: Queue,
         manager: MediaGenerationManager,
         library: Library,
         announcer: JobAnnouncer,
         quota: Quota,
     ) -> None:
-        self._queue = queue
         self._quota = quota
         self._manager = manager
         self._library = library
@@ -87,7 +84,7 @@ class _Beginner:
         payload = await self._payload(body, user_id)
         job_id = JobId(str(uuid.uuid4()))
         await self._manager.choose(read_request(payload, job_id=job_id, user_id=user_id, kind=kind))
-        enqueued = await self._queue.enqueue(
+        enqueued = await self._announcer.enqueue(
             NewJob(
                 id=job_id,
                 user_id=user_id,
@@ -98,8 +95,6 @@ class _Beginner:
                 request_hash=hash_request(kind, [payload, body.priority]),
             )
         )
-        if enqueued.created:
-            await self._announcer.queued(enqueued.job)
         return enqueued.job.id
 
     async def _payload(self, body: GenerateImage | GenerateVideo, user_id: UserId) -> JsonObject:
@@ -114,11 +109,6 @@ class _Beginner:
                 for image in body.images
             ]
         return payload
-
-
-def _accepted(job_id: JobId, response: Response) -> JobRef:
-    response.headers["Location"] = f"/jobs/{job_id}"
-    return JobRef(job_id=job_id)
 
 
 def _view(offer: Offer) -> ModelView:

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Response
 from pydantic.alias_generators import to_camel
 
+from media_pipeline.api.accepted import accepted
 from media_pipeline.api.auth import Caller
 from media_pipeline.api.bodies import AttemptView, JobError, JobList, JobRef, JobView
 from media_pipeline.api.cursors import read_cursor, write_cursor
@@ -102,11 +103,8 @@ def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer) -> APIRoute
         first = await own_job(queue, caller.user_id, job_id)
         if not accept_charge:
             _warn_of_charge(first)
-        enqueued = await queue.enqueue(_again(first, key))
-        if enqueued.created:
-            await announcer.queued(enqueued.job)
-        response.headers["Location"] = f"/jobs/{enqueued.job.id}"
-        return JobRef(job_id=enqueued.job.id)
+        enqueued = await announcer.enqueue(_again(first, key))
+        return accepted(enqueued.job.id, response)
 
     return router
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from media_pipeline.api.accepted import accepted
 from media_pipeline.api.auth import Caller
 from media_pipeline.api.bodies import JobRef
 from media_pipeline.api.idempotency import IdempotencyKey, hash_request
 from media_pipeline.api.operations import ImportMedia, ProcessMedia
 from media_pipeline.api.problems import documented
-from media_pipeline.ids import JobId
 from media_pipeline.media.imports import Imports
 from media_pipeline.media.processing import Processing
 
@@ -34,7 +34,7 @@ def making_routes(imports: Imports, processing: Processing) -> APIRouter:
             idempotency_key=key,
             request_hash=hash_request("import", body.model_dump()),
         )
-        return _accepted(job_id, response)
+        return accepted(job_id, response)
 
     @router.post(
         "/process",
@@ -52,11 +52,6 @@ def making_routes(imports: Imports, processing: Processing) -> APIRouter:
             idempotency_key=key,
             request_hash=hash_request("process", body.model_dump()),
         )
-        return _accepted(job_id, response)
+        return accepted(job_id, response)
 
     return router
-
-
-def _accepted(job_id: JobId, response: Response) -> JobRef:
-    response.headers["Location"] = f"/jobs/{job_id}"
-    return JobRef(job_id=job_id)

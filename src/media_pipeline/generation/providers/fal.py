@@ -8,14 +8,13 @@ goes to the configured address. Progress is the last bar that a model logs; many
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from media_pipeline.generation.callbacks import Call
+from media_pipeline.generation.fitting import with_seed
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -78,8 +77,8 @@ class FalProvider:
     async def generate(
         self, request: GenerationRequest, model: ModelInfo
     ) -> AsyncGenerator[ProviderEvent, None]:
-        if model.seed and request.seed is None:
-            request = replace(request, seed=secrets.randbelow(SEEDS))
+        if model.seed:
+            request = with_seed(request, below=SEEDS)
         images = [
             (image.role, data_url(await self._access.read_input(image), image.content_type))
             for image in request.images

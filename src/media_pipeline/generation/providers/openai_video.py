@@ -12,13 +12,11 @@ that are always sent.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, Final
 
-from media_pipeline.generation.fitting import resolve_size
+from media_pipeline.generation.fitting import resolve_size, with_seed
 from media_pipeline.generation.provider import (
     Advanced,
     CancelOutcome,
@@ -68,8 +66,8 @@ class OpenAIVideoProvider:
     async def generate(
         self, request: GenerationRequest, model: ModelInfo
     ) -> AsyncGenerator[ProviderEvent, None]:
-        if model.seed and request.seed is None:
-            request = replace(request, seed=secrets.randbelow(SEEDS))
+        if model.seed:
+            request = with_seed(request, below=SEEDS)
         form = await self._form(request, model)
         yield Submitting()
         handle = {"id": self._taken(await self._wire.exchange("POST", "videos", files=form))}

@@ -8,13 +8,12 @@ shows; many models print none.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, Final
 
 from media_pipeline.generation.callbacks import Call
+from media_pipeline.generation.fitting import with_seed
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -74,8 +73,8 @@ class ReplicateProvider:
     async def generate(
         self, request: GenerationRequest, model: ModelInfo
     ) -> AsyncGenerator[ProviderEvent, None]:
-        if model.seed and request.seed is None:
-            request = replace(request, seed=secrets.randbelow(SEEDS))
+        if model.seed:
+            request = with_seed(request, below=SEEDS)
         wanted = bind(request, model, await self._images(request))
         yield Submitting()
         reply = await self._wire.exchange("POST", _address(model), json=self._order(wanted, model))

@@ -6,16 +6,16 @@ The history is kept in memory there: a server that was restarted knows no prompt
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 
+from media_pipeline.generation.fitting import with_seed
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -70,8 +70,8 @@ class ComfyUIProvider:
     async def generate(
         self, request: GenerationRequest, model: ModelInfo
     ) -> AsyncGenerator[ProviderEvent, None]:
-        if model.seed and request.seed is None:
-            request = replace(request, seed=secrets.randbelow(SEEDS))
+        if model.seed:
+            request = with_seed(request, below=SEEDS)
         graph = await self._graph(request, model)
         client, prompt_id = uuid.uuid4().hex, str(uuid.uuid4())
         yield Submitting()

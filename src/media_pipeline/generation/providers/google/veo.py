@@ -7,13 +7,11 @@ An operation tells no progress and cannot be cancelled; its answer holds the byt
 from __future__ import annotations
 
 import base64
-import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, Final
 
-from media_pipeline.generation.fitting import resolve_size
+from media_pipeline.generation.fitting import resolve_size, with_seed
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -59,8 +57,7 @@ class VeoProvider:
     async def generate(
         self, request: GenerationRequest, model: ModelInfo
     ) -> AsyncGenerator[ProviderEvent, None]:
-        if request.seed is None:
-            request = replace(request, seed=secrets.randbelow(SEEDS))
+        request = with_seed(request, below=SEEDS)
         order = await self._order(request, model)
         token = await self._token()
         yield Submitting()
