@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from media_pipeline.media.workshop.orders import Trim
 from media_pipeline.media.workshop.refusal import BadPicture
 from media_pipeline.media.workshop.workshop import TooMuchWork, Workshop, WorkshopFailed, WorkshopLimits
-from tests.corpus import HEIGHT, WIDTH, bomb, still
+from tests.corpus import HEIGHT, WIDTH, bomb, film, still
 
 
 @asynccontextmanager
@@ -75,3 +76,14 @@ async def test_a_file_is_opened_by_one_decoder_alone(tmp_path: Path) -> None:
     async with opened() as workshop:
         with pytest.raises(BadPicture):
             await workshop.examine(file_of(tmp_path, still("GIF")), tmp_path, "image/png")
+
+
+@pytest.mark.long
+async def test_a_thousand_films_are_cut(tmp_path: Path) -> None:
+    """No cut stands still: with a log level, decoders that wrote a line waited for Python for ever."""
+    file = file_of(tmp_path, film(sound=True))
+    async with opened() as workshop:
+        for _ in range(1000):
+            async with asyncio.timeout(30):
+                async for _ in workshop.make(file, tmp_path, "video/mp4", Trim(start=0.5, end=1.5)):
+                    pass

@@ -8,7 +8,6 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Final, assert_never
 
-import av.logging
 import msgspec
 
 from media_pipeline.children.child import serve
@@ -103,5 +102,5 @@ def _make(order: Make) -> Generator[Message, None, None]:
 
 
 if __name__ == "__main__":
-    av.logging.set_level(av.logging.PANIC)
+    # PyAV stays mute: with any log level its threads wait for Python's lock while Python waits for them.
     serve(msgspec.msgpack.Decoder(Order), work)
