@@ -91,11 +91,11 @@ class FakeGcs:
         length = int(request.header("content-length") or 0)
         if kind == "cut":
             request.body = cut(request.body, length // 2)
-        if kind == "corrupt" and length:
+        if kind in {"corrupt", "corrupt_lost"} and length:
             request.body = corrupted(request.body)
         answer = await self._answer(request)
         entry.done = answer.status < 400
-        if kind == "lost" or (kind == "broken" and not answer.body):
+        if kind in {"lost", "corrupt_lost"} or (kind == "broken" and not answer.body):
             raise ConnectionResetError
         if kind == "corrupt" and not length and isinstance(answer.body, memoryview) and answer.body:
             answer.body = bytes([answer.body[0] ^ 1]) + bytes(answer.body[1:])

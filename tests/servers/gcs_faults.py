@@ -8,13 +8,23 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-KINDS: Final = ("unavailable", "too_many", "reset", "lost", "stall", "broken", "corrupt", "cut")
+KINDS: Final = (
+    "unavailable",
+    "too_many",
+    "reset",
+    "lost",
+    "stall",
+    "broken",
+    "corrupt",
+    "corrupt_lost",
+    "cut",
+)
 """
 `unavailable` and `too_many`: 503 and 429, nothing done. `reset`: the connection ends, nothing done.
 `lost`: done, and the connection ends before the answer. `stall`: nothing is done or said for
 `seconds`, then the connection ends. `broken`: the answer's body ends half-way. `corrupt`: one bit of
-the request's body, or else of the answer's media, is another. `cut`: the connection ends half-way
-through the request's body.
+the request's body, or else of the answer's media, is another. `corrupt_lost`: both at once.
+`cut`: the connection ends half-way through the request's body.
 """
 
 

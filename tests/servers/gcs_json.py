@@ -11,6 +11,8 @@ from .gcs_http import Answer, Request, as_json, check_generation, continue_sessi
 from .gcs_objects import Body, Bucket, Json, Objects, Refused, Session, Stored, new_id
 from .gcs_signature import EMAIL, ServiceAccount
 
+IDENTITY = "an-identity-from-elsewhere"
+"""The token of another provider that the fake's identity pool takes."""
 _ANYTHING = (0, 5 * 1024**4)
 
 
@@ -121,7 +123,7 @@ class JsonApi:
 
 
 class Accounts:
-    """Tokens for signed assertions, the metadata server of a machine, and IAM's signBlob."""
+    """Tokens for signed assertions and for other identities, the metadata server of a machine, and IAM."""
 
     def __init__(self, account: ServiceAccount) -> None:
         self._account = account
@@ -132,15 +134,30 @@ class Accounts:
             form = parse_qs((await request.read()).decode())
             token = self._account.grant(form["assertion"][0])
             return as_json({"access_token": token, "expires_in": 3600, "token_type": "Bearer"})
-        if request.path[-1].endswith(":signBlob"):
-            self._account.check_bearer(request.asked)
-            if unquote(request.path[-1]) != f"{EMAIL}:signBlob":
-                raise Refused(403, "AccessDenied", "forbidden", "No such service account.")
+        if request.path == ["v1", "token"]:
+            form = parse_qs((await request.read()).decode())
+            if form["subject_token"] != [IDENTITY]:
+                raise Refused(400, "InvalidGrant", "invalid_grant", "No identity of this pool.")
+            token = {"access_token": self._account.token(), "expires_in": 3600, "token_type": "Bearer"}
+            return as_json({**token, "issued_token_type": "urn:ietf:params:oauth:token-type:access_token"})
+        if ":" in request.path[-1]:
+            return await self._iam(request)
+        return self._metadata(request)
+
+    async def _iam(self, request: Request) -> Answer:
+        """Give a token or a signature of the service account to who has a token."""
+        self._account.check_bearer(request.asked)
+        email, _, method = unquote(request.path[-1]).partition(":")
+        if email != EMAIL:
+            raise Refused(403, "AccessDenied", "forbidden", "No such service account.")
+        if method == "generateAccessToken":
+            return as_json({"accessToken": self._account.token(), "expireTime": "2099-01-01T00:00:00Z"})
+        if method == "signBlob":
             payload = base64.b64decode((await request.json())["payload"])
             self.signed += 1
             signature = base64.b64encode(self._account.sign(payload)).decode()
             return as_json({"keyId": "fake", "signedBlob": signature})
-        return self._metadata(request)
+        raise Refused(404, "NotFound", "notFound", "No such method.")
 
     def _metadata(self, request: Request) -> Answer:
         """Answer as the metadata server of a Google machine does."""

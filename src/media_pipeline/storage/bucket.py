@@ -8,6 +8,7 @@ a checksum for a range, which no store gives.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import uuid4
@@ -57,7 +58,10 @@ class Corrupt(Passing):
 
 
 class Bucket:
-    """`crc32c_of` tells the checksum of a version whose entity tag is none, None where there is none."""
+    """`crc32c_of` tells the checksum of a version whose entity tag is none, None where there is none.
+
+    `tag_is_md5` is asked of an object whose tag looks like an MD5 and is not that of its bytes.
+    """
 
     def __init__(
         self,
@@ -66,22 +70,29 @@ class Bucket:
         *,
         patience: Patience,
         crc32c_of: Callable[[str, Version], Awaitable[str | None]] | None = None,
+        tag_is_md5: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         self._objects = objects
         self._dialect = dialect
         self._patience = patience
         self._crc32c_of = crc32c_of
+        self._tag_is_md5 = tag_is_md5 or _always
 
     async def look(self, path: str) -> MediaObject:
         """Describe an object; `ObjectNotFound` if there is none."""
-        return (await self._look(path))[0]
+        found = await self._look(path)
+        return MediaObject(
+            path=path,
+            size=found.meta["size"],
+            content_type=str(found.attributes.get("Content-Type", "")),
+            created_at=found.meta["last_modified"].astimezone(UTC).replace(microsecond=0),
+            version=self._version_of(found),
+        )
 
     async def version_at(self, path: str) -> Version:
         """Return the version of what stands at `path`, `ABSENT` where nothing does."""
-        try:
-            return (await self.look(path)).version
-        except ObjectNotFound:
-            return ABSENT
+        found = await self._standing(path)
+        return ABSENT if found is None else self._version_of(found)
 
     async def require(self, path: str, version: Version | None) -> MediaObject:
         """Describe an object; raise `PreconditionFailed` where it is another version."""
@@ -107,13 +118,16 @@ class Bucket:
                 unsure = True
                 await attempts.again(error)
             except PreconditionFailed:
-                now, whose = await self._standing(path)
-                if unsure and whose == mark:
-                    return now
-                if if_version is not None:
-                    raise
-                wanted = now
-                await attempts.again(Passing("others keep writing there"))
+                found = await self._standing(path)
+                wanted = ABSENT if found is None else self._version_of(found)
+                if found is None or not unsure or _mark_of(found) != mark:
+                    if if_version is not None:
+                        raise
+                    await attempts.again(Passing("others keep writing there"))
+                elif await self._is_whole(path, data, found.meta["e_tag"], wanted):
+                    return wanted
+                else:
+                    await attempts.again(Corrupt(wanted))
 
     async def delete(
         self, path: str, *, if_version: Version | None, delete: Callable[[Version], Awaitable[None]]
@@ -153,8 +167,7 @@ class Bucket:
                 raise StoreError("There is no such bucket.") from error
             raise PreconditionFailed(f"The object at {path} is no longer there.") from error
         version = self._dialect.version({"e_tag": put["e_tag"], "version": put["version"]}, mark)  # type: ignore[typeddict-item] # what both have
-        checksum, expected = await self._checksum(path, put["e_tag"], version)
-        if expected is not None and await digest(data, checksum) != expected:
+        if not await self._is_whole(path, data, put["e_tag"], version):
             raise Corrupt(version)
         return version
 
@@ -186,7 +199,7 @@ class Bucket:
                 break
             except Passing as error:
                 await attempts.again(error)
-        if expected is not None and checksum.text() != expected:
+        if expected not in {None, checksum.text()} and await self._tag_is_md5(path):
             raise StoreError("The bytes that came are not those of the object's checksum.")
 
     async def read(
@@ -202,8 +215,7 @@ class Bucket:
             return b""
         with told(path):
             data = bytes(await found.bytes_async())
-        checksum, expected = await self._checksum(path, found.meta["e_tag"], self._version_of(found))
-        if expected is not None and await digest(data, checksum) != expected:
+        if not await self._is_whole(path, data, found.meta["e_tag"], self._version_of(found)):
             raise Passing("the bytes were changed on their way out")
         return data
 
@@ -235,33 +247,30 @@ class Bucket:
             raise NotThere
         return found
 
-    async def _look(self, path: str) -> tuple[MediaObject, str]:
+    async def _look(self, path: str) -> GetResult:
         return await self._patience.run(lambda: self._look_once(path))
 
-    async def _look_once(self, path: str) -> tuple[MediaObject, str]:
+    async def _look_once(self, path: str) -> GetResult:
         try:
             with told(path):
-                found = await obstore.get_async(self._objects, path, options={"head": True})
+                return await obstore.get_async(self._objects, path, options={"head": True})
         except NotThere:
             raise ObjectNotFound(f"There is no object at {path}.") from None
-        item = MediaObject(
-            path=path,
-            size=found.meta["size"],
-            content_type=str(found.attributes.get("Content-Type", "")),
-            created_at=found.meta["last_modified"].astimezone(UTC).replace(microsecond=0),
-            version=self._version_of(found),
-        )
-        return item, str(found.attributes.get(WRITE_MARK, ""))
 
-    async def _standing(self, path: str) -> tuple[Version, str]:
-        try:
-            item, mark = await self._look(path)
-        except ObjectNotFound:
-            return ABSENT, ""
-        return item.version, mark
+    async def _standing(self, path: str) -> GetResult | None:
+        with suppress(ObjectNotFound):
+            return await self._look(path)
+        return None
 
     def _version_of(self, found: GetResult) -> Version:
-        return self._dialect.version(found.meta, str(found.attributes.get(WRITE_MARK, "")))
+        return self._dialect.version(found.meta, _mark_of(found))
+
+    async def _is_whole(self, path: str, data: bytes, e_tag: str | None, version: Version) -> bool:
+        """Tell whether `data` has the checksum that the store has for this version, where it has one."""
+        checksum, expected = await self._checksum(path, e_tag, version)
+        if expected is None or await digest(data, checksum) == expected:
+            return True
+        return not await self._tag_is_md5(path)
 
     async def _checksum(self, path: str, e_tag: str | None, version: Version) -> tuple[Checksum, str | None]:
         """Return an empty checksum of the kind that the store has for this version, and its value."""
@@ -270,9 +279,17 @@ class Bucket:
         return Crc32c(), await self._crc32c_of(path, version)
 
 
+def _mark_of(found: GetResult) -> str:
+    return str(found.attributes.get(WRITE_MARK, ""))
+
+
 def _check_end(place: int, end: int) -> None:
     if place != end:
         raise Passing("the answer broke off")
+
+
+async def _always(path: str) -> bool:  # noqa: ARG001 - whichever it is
+    return True
 
 
 async def _chunks(found: GetResult) -> AsyncIterator[bytes]:

@@ -17,11 +17,10 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from media_pipeline.storage.patience import Passing
+from media_pipeline.storage.patience import PASSING, Passing
 from media_pipeline.storage.store import PreconditionFailed, StoreError
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
-_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 _NOT_SATISFIABLE: Final = 416
 
 
@@ -55,7 +54,7 @@ def _judge(error: GenericError) -> Exception:
     status = int(found[1]) if found else 0
     if status == _NOT_SATISFIABLE:
         return PastTheEnd()
-    if not status or status in _PASSING:
+    if not status or status in PASSING:
         return Passing(f"status {status}" if status else "the connection failed")
     return StoreError(f"The store refused: {_first_line(error)}")
 

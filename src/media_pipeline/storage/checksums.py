@@ -52,6 +52,11 @@ class Crc32c:
 Checksum = Md5 | Crc32c
 
 
+async def content_md5(data: bytes) -> str:
+    """Return the value of a `Content-MD5` header for `data`."""
+    return base64.b64encode(bytes.fromhex(await digest(data, Md5()))).decode()
+
+
 async def digest(data: bytes, checksum: Checksum) -> str:
     """Return the checksum of `data`, off the event loop where that takes a while."""
     if len(data) < _LARGE:

@@ -20,7 +20,7 @@ from media_pipeline.storage.addresses import Addresses, PublicAddresses
 from media_pipeline.storage.bucket import ANY_TYPE, WRITE_MARK, Bucket
 from media_pipeline.storage.bucket_errors import NotThere
 from media_pipeline.storage.chunks import as_pieces, rejoin
-from media_pipeline.storage.gcs_api import GOOGLE, GcsApi, check
+from media_pipeline.storage.gcs_api import GOOGLE, GcsApi
 from media_pipeline.storage.gcs_session import CHUNK, PIECE, Session
 from media_pipeline.storage.google_credentials import IAM, GoogleCredentials
 from media_pipeline.storage.paths import check_path
@@ -35,6 +35,7 @@ from media_pipeline.storage.store import (
     StoreError,
     Version,
 )
+from media_pipeline.storage.web import check, send
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -72,7 +73,7 @@ class GCSStore:
         self._session_over = session_over
         self._clock = clock or SystemClock()
         self._patience = patience or Patience(log=logger, clock=self._clock)
-        self._credentials = GoogleCredentials(service_account_json, iam_url=iam_url)
+        self._credentials = GoogleCredentials(service_account_json, patience=self._patience, iam_url=iam_url)
         self.api = GcsApi(bucket, self._credentials, patience=self._patience, url=self._url, timeout=timeout)
         objects = Objects(
             bucket,
@@ -200,7 +201,7 @@ class GCSStore:
         sent = headers if origin is None else {**headers, "Origin": origin}
 
         async def once() -> str:
-            answer = await self.api.send("POST", signed, headers={**sent, "Content-Length": "0"})
+            answer = await send(self.api.web, "POST", signed, headers={**sent, "Content-Length": "0"})
             check(answer)
             return answer.headers["location"]
 

@@ -6,23 +6,19 @@ knows by itself how far it is. Reference: https://cloud.google.com/storage/docs/
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx2
-
 from media_pipeline.storage.disposition import disposition
-from media_pipeline.storage.google_credentials import GoogleCredentials, tls
-from media_pipeline.storage.patience import Passing, Patience
-from media_pipeline.storage.store import MediaObject, ObjectNotFound, PreconditionFailed, StoreError, Version
+from media_pipeline.storage.google_credentials import GoogleCredentials
+from media_pipeline.storage.patience import Patience
+from media_pipeline.storage.store import MediaObject, Version
+from media_pipeline.storage.web import check, open_web, send
 
 GOOGLE: Final = "https://storage.googleapis.com"
-_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 _FIELDS: Final = "name,size,contentType,generation,timeCreated"
-_REFUSALS: Final[Mapping[int, type[StoreError]]] = {404: ObjectNotFound, 412: PreconditionFailed}
 
 
 class GcsApi:
@@ -41,11 +37,11 @@ class GcsApi:
         self.bucket = bucket
         self.patience = patience
         self._credentials = credentials
-        self._web = httpx2.AsyncClient(timeout=timeout, verify=tls())
+        self.web = open_web(timeout)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._web.aclose()
+        await self.web.aclose()
 
     async def walk(self, prefix: str) -> AsyncIterator[MediaObject]:
         """Yield the objects whose name starts with `prefix`, by path; one request a thousand."""
@@ -76,7 +72,7 @@ class GcsApi:
         url = f"{self.url}/storage/v1/b/{quote(self.bucket, safe='')}{place}"
 
         async def once() -> dict[str, Any]:
-            answer = await self.send(method, url, params=query, json=json, headers=await self.bearer())
+            answer = await send(self.web, method, url, params=query, json=json, headers=await self.bearer())
             check(answer)
             loaded = answer.json() if answer.content else {}
             return loaded if isinstance(loaded, dict) else {}
@@ -95,7 +91,7 @@ class GcsApi:
         body = {"contentType": content_type, "contentDisposition": shown, "metadata": dict(metadata)}
 
         async def once() -> str:
-            answer = await self.send("POST", url, params=query, json=body, headers=await self.bearer())
+            answer = await send(self.web, "POST", url, params=query, json=body, headers=await self.bearer())
             check(answer)
             return answer.headers["location"]
 
@@ -104,40 +100,6 @@ class GcsApi:
     async def bearer(self) -> dict[str, str]:
         """Return the header that names us."""
         return {"Authorization": f"Bearer {(await self._credentials.token()).text}"}
-
-    async def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        json: Any = None,
-        content: bytes | AsyncIterator[bytes] | None = None,
-    ) -> httpx2.Response:
-        """Send one request; `Passing` where no answer came."""
-        try:
-            return await self._web.request(
-                method, url, params=params, headers=headers, json=json, content=content
-            )
-        except httpx2.TransportError as error:
-            raise Passing(f"the connection failed ({type(error).__name__})") from error
-
-
-def check(answer: httpx2.Response) -> None:
-    """Raise what an answer that is no success means."""
-    if answer.is_success:
-        return
-    status = answer.status_code
-    if status in _PASSING:
-        raise Passing(f"status {status}")
-    kind = _REFUSALS.get(status, StoreError)
-    raise kind(f"The store refused with status {status}: {_reason(answer)}")
-
-
-def _reason(answer: httpx2.Response) -> str:
-    found = re.search(r'"message": ?"([^"]*)|<Message>([^<]*)', answer.text)
-    return (found[1] or found[2]) if found else "no reason given"
 
 
 def _as_object(item: Mapping[str, str]) -> MediaObject:

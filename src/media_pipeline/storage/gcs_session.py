@@ -16,9 +16,10 @@ from typing import Any, Final
 import httpx2
 
 from media_pipeline.storage.checksums import Crc32c
-from media_pipeline.storage.gcs_api import GcsApi, check
+from media_pipeline.storage.gcs_api import GcsApi
 from media_pipeline.storage.patience import Passing
-from media_pipeline.storage.store import StoreError
+from media_pipeline.storage.store import ObjectNotFound, PreconditionFailed, StoreError
+from media_pipeline.storage.web import check, send
 
 CHUNK: Final = 256 * 1024
 """Every chunk but the last is a multiple of this."""
@@ -53,35 +54,43 @@ class Session:
             held = piece
         done = await self._put(held, last=True)
         if done is None or done.get("crc32c") != self._crc.text():
-            raise StoreError("The store has other bytes than were sent.")
+            await self._remove(done or {})
+            raise StoreError("The store had other bytes than were sent.")
         return done
+
+    async def _remove(self, done: dict[str, Any]) -> None:
+        """Take away what is not what was sent; Google refuses such bytes itself, so this is a second lock."""
+        if "name" in done and "generation" in done:
+            with suppress(ObjectNotFound, PreconditionFailed):
+                await self._api.delete(done["name"], done["generation"])
 
     async def _put(self, piece: bytes, *, last: bool) -> dict[str, Any] | None:
         """Send one piece until Google has all of it; only a cut before its end makes it smaller."""
         await asyncio.to_thread(self._crc.update, piece)
         begin, attempts = self._sent, self._api.patience.begin()
-        answer: httpx2.Response | None = None
+        told: httpx2.Response | None = None
         while True:
             try:
-                if answer is None:
-                    answer = await self._put_rest(piece, begin, last=last)
+                answer = await self._put_rest(piece, begin, last=last) if told is None else told
                 check_resumable(answer)
                 if answer.status_code != _RESUME:
                     loaded = answer.json()
                     return loaded if isinstance(loaded, dict) else None
-                if self._advance(_held(answer), begin):
+                if self._advance(_held(answer), begin, sent=told is None):
                     attempts.progress()
                 if self._sent == begin + len(piece) and not last:
                     return None
-                answer = None
+                told = None
             except Passing as error:
                 await attempts.again(error)
-                answer = await self._ask()
+                told = await self._ask()
 
-    def _advance(self, held: int, begin: int) -> bool:
-        """Note how many bytes Google has, and tell whether they are more than before."""
+    def _advance(self, held: int, begin: int, *, sent: bool) -> bool:
+        """Note how many bytes Google has, and tell whether they are more than before; `sent` ones must be."""
         if held < begin:
             raise StoreError("The store lost bytes that it had said it has.")
+        if sent and held <= self._sent:
+            raise Passing("the store kept nothing of a piece")
         further, self._sent = held > self._sent, held
         return further
 
@@ -92,18 +101,18 @@ class Session:
         headers = {"Content-Range": f"bytes {extent}/{total}", "Content-Length": str(len(rest))}
         if last:
             headers["X-Goog-Hash"] = f"crc32c={self._crc.text()}"
-        return await self._api.send("PUT", self._url, headers=headers, content=_in_turns(rest))
+        return await send(self._api.web, "PUT", self._url, headers=headers, content=_in_turns(rest))
 
     async def _ask(self) -> httpx2.Response | None:
         """Ask how far the session is; None where no answer came, so that the piece is sent again."""
         with suppress(Passing):
-            return await self._api.send("PUT", self._url, headers={"Content-Range": "bytes */*"})
+            return await send(self._api.web, "PUT", self._url, headers={"Content-Range": "bytes */*"})
         return None
 
     async def _cancel(self) -> None:
         with suppress(Passing, TimeoutError):
             async with asyncio.timeout(5):
-                await self._api.send("DELETE", self._url)
+                await send(self._api.web, "DELETE", self._url)
 
 
 async def _in_turns(piece: bytes) -> AsyncIterator[bytes]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import json
-import ssl
+import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ import google.auth
 import google.auth.exceptions
 import google.auth.transport
 import httpx2
+from google.auth import aws, external_account, identity_pool, pluggable
 from google.auth.credentials import Credentials
 from google.oauth2 import service_account
 
+from media_pipeline.storage.patience import Patience
 from media_pipeline.storage.store import StoreError
+from media_pipeline.storage.web import check, open_web, send, tls
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 IAM: Final = "https://iamcredentials.googleapis.com"
 _EARLY: Final = timedelta(minutes=5)
+_DEFAULT: Final = "GOOGLE_APPLICATION_CREDENTIALS"
+_AWS_TOKEN: Final = "urn:ietf:params:aws:token-type:aws4_request"  # noqa: S105 - the name of a kind
 _KEPT: Final = 2048
-
-
-@functools.cache
-def tls() -> ssl.SSLContext:
-    """Return what certificates are trusted; read once, for it takes a while."""
-    return ssl.create_default_context()
+_TIMEOUT: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,11 @@ class GoogleCredentials:
     Raises `StoreError` for JSON that cannot be used. The default is looked for at the first use.
     """
 
-    def __init__(self, service_account_json: str | None, *, iam_url: str = IAM) -> None:
+    def __init__(
+        self, service_account_json: str | None, *, patience: Patience | None = None, iam_url: str = IAM
+    ) -> None:
         self._credentials = None if service_account_json is None else _load(service_account_json)
+        self._patience = patience or Patience()
         self._iam_url = iam_url
         self._lock = asyncio.Lock()
         self._token: Token | None = None
@@ -95,21 +98,25 @@ class GoogleCredentials:
     async def _sign_by_iam(self, email: str, data: bytes) -> bytes:
         """Ask IAM: https://cloud.google.com/iam/docs/reference/credentials/rest."""
         url = f"{self._iam_url}/v1/projects/-/serviceAccounts/{email}:signBlob"
-        headers = {"Authorization": f"Bearer {(await self.token()).text}"}
+        body = {"payload": base64.b64encode(data).decode()}
+
+        async def once() -> bytes:
+            headers = {"Authorization": f"Bearer {(await self.token()).text}"}
+            answer = await send(web, "POST", url, headers=headers, json=body)
+            check(answer)
+            return base64.b64decode(answer.json()["signedBlob"])
+
         try:
-            async with httpx2.AsyncClient(timeout=30, verify=tls()) as web:
-                body = {"payload": base64.b64encode(data).decode()}
-                answer = await web.post(url, headers=headers, json=body)
-                answer.raise_for_status()
-        except httpx2.HTTPError as error:
-            raise StoreError(f"IAM did not sign as {email}: {type(error).__name__}.") from error
-        return base64.b64decode(answer.json()["signedBlob"])
+            async with open_web(_TIMEOUT) as web:
+                return await self._patience.run(once)
+        except StoreError as error:
+            raise StoreError(f"IAM did not sign as {email}: {error}") from error
 
     def _refresh(self) -> Token:
         try:
-            if self._credentials is None:
-                self._credentials, _ = google.auth.default(scopes=list(SCOPES))
-            with httpx2.Client(timeout=30, verify=tls()) as web:
+            with httpx2.Client(timeout=_TIMEOUT, verify=tls()) as web:
+                if self._credentials is None:
+                    self._credentials = _find(_Transport(web))
                 self._credentials.refresh(_Transport(web))
         except (google.auth.exceptions.GoogleAuthError, httpx2.HTTPError) as error:
             raise StoreError(f"Google gave no token: {error}") from error
@@ -129,7 +136,7 @@ class _Transport(google.auth.transport.Request):
         method: str = "GET",
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | None = 30,
+        timeout: float | None = _TIMEOUT,
         **_: object,
     ) -> google.auth.transport.Response:
         try:
@@ -156,18 +163,44 @@ class _Response(google.auth.transport.Response):
         return self._answer.content
 
 
-def _load(text: str) -> Credentials:
-    """Read the JSON of a service account, or of any other kind that google-auth knows."""
+def _find(transport: _Transport) -> Credentials:
+    """Return the application default credentials."""
+    if path := os.environ.get(_DEFAULT):
+        return _load(path, name=_DEFAULT)
+    found: Credentials
+    found, _ = google.auth.default(scopes=list(SCOPES), request=transport)
+    return found
+
+
+def _load(text: str, *, name: str = "GCS_SERVICE_ACCOUNT_JSON") -> Credentials:
+    """Read the JSON of a service account, or of any other kind that google-auth knows, or a path to it."""
     try:
-        info: dict[str, Any] = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text())
-        credentials: Credentials
-        if info["type"] == "service_account":
-            credentials = service_account.Credentials.from_service_account_info(info, scopes=SCOPES)
-            return credentials
-        credentials, _ = google.auth.load_credentials_from_dict(info, scopes=list(SCOPES))
+        return _open(json.loads(text if text.lstrip().startswith("{") else Path(text).read_text()))
     except (OSError, ValueError, KeyError, TypeError, google.auth.exceptions.GoogleAuthError) as error:
-        raise StoreError(f"GCS_SERVICE_ACCOUNT_JSON cannot be used: {type(error).__name__}.") from error
+        raise StoreError(f"{name} cannot be used: {type(error).__name__}.") from error
+
+
+def _open(info: dict[str, Any]) -> Credentials:
+    credentials: Credentials
+    if info["type"] == "service_account":
+        credentials = service_account.Credentials.from_service_account_info(info, scopes=SCOPES)
+    elif info["type"] == "external_account":
+        # google-auth's own way in asks Google for the project's name at once, with a client we do not have
+        credentials = _provider_of(info).from_info(info, scopes=SCOPES)
+    else:
+        with warnings.catch_warnings():  # of configurations that strangers give; this one is the operator's
+            warnings.simplefilter("ignore", DeprecationWarning)
+            credentials, _ = google.auth.load_credentials_from_dict(info, scopes=list(SCOPES))
     return credentials
+
+
+def _provider_of(info: dict[str, Any]) -> type[external_account.Credentials]:
+    """Return what reads the foreign identity of a workload, as google-auth chooses it."""
+    if info.get("subject_token_type") == _AWS_TOKEN:
+        return aws.Credentials
+    if "executable" in (info.get("credential_source") or {}):
+        return pluggable.Credentials
+    return identity_pool.Credentials
 
 
 def _email(credentials: Credentials | None) -> str | None:

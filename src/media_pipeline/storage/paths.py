@@ -121,18 +121,6 @@ def thumbnail_path(user_id: UserId, job_id: JobId, rung: int, *, index: int | No
     return f"{derived_prefix(user_id, job_id)}{stem}_{rung}.webp"
 
 
-def job_of_path(path: str) -> JobId | None:
-    """Return the job that an object was written for, None for a path that no job writes."""
-    match path.split("/"):
-        case ["media", _, "images" | "videos", name]:
-            job_id = name.rpartition("_")[0]
-        case ["media" | "derived", _, job_id, _]:
-            pass
-        case _:
-            return None
-    return JobId(job_id) if job_id else None
-
-
 def original_prefix(user_id: UserId, job_id: JobId, index: int) -> str:
     """Return the prefix of the untouched bytes of output `index`, where they differ from what is shown."""
     return f"{derived_prefix(user_id, job_id)}original_{index}."
@@ -153,6 +141,14 @@ def read_path(path: str) -> Owned | None:
         return Owned(path, decode_user(user), JobId(job_id), int(index) if index else None)
     except (ValueError, InvalidPath):
         return None
+
+
+def job_of_path(path: str) -> JobId | None:
+    """Return the job that an object was written for, None for a path that no job writes."""
+    match path.split("/"):
+        case ["derived", _, job_id, _]:
+            return JobId(job_id)
+    return owned.job_id if (owned := read_path(path)) else None
 
 
 def preview_path(user_id: UserId, job_id: JobId, index: int, *, number: int = 0) -> str:

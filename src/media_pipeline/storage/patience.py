@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.storage.store import StoreError
@@ -23,8 +23,12 @@ class Logger(Protocol):
     def info(self, event: str, /, *args: object) -> object: ...
 
 
+PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""The statuses of answers that may be others in a moment."""
+
+
 class Passing(Exception):
-    """It may work in a moment: 408, 429, 5xx, a reset, a stall, bytes that do not match their checksum."""
+    """It may work in a moment: a status of `PASSING`, a reset, a stall, bytes unlike their checksum."""
 
 
 @dataclass(frozen=True, slots=True)

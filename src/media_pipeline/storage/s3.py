@@ -66,7 +66,7 @@ class S3Store:
         self._api = S3Api(
             base, key, region=region, patience=self._patience, clock=self._clock, timeout=timeout
         )
-        self._objects = Objects(
+        objects = Objects(
             bucket,
             endpoint=endpoint,
             region=region,
@@ -80,7 +80,7 @@ class S3Store:
             },
             retry_config={"max_retries": 0},
         )
-        self._bucket = Bucket(self._objects, S3Dialect(), patience=self._patience)
+        self._bucket = Bucket(objects, S3Dialect(), patience=self._patience, tag_is_md5=self._api.tag_is_md5)
 
     async def upload(
         self,

@@ -20,14 +20,13 @@ import httpx2
 
 from media_pipeline.clock import Clock
 from media_pipeline.storage.bucket import ANY_TYPE, WRITE_MARK
+from media_pipeline.storage.checksums import content_md5
 from media_pipeline.storage.disposition import disposition
-from media_pipeline.storage.google_credentials import tls
-from media_pipeline.storage.patience import Passing, Patience
+from media_pipeline.storage.patience import Patience
 from media_pipeline.storage.sigv4 import AwsKey, S3Request, presign
 from media_pipeline.storage.store import ObjectNotFound, PreconditionFailed, StoreError
+from media_pipeline.storage.web import check, open_web, send
 
-_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
-_REFUSALS: Final[Mapping[int, type[StoreError]]] = {404: ObjectNotFound, 412: PreconditionFailed}
 _LIFE: Final = timedelta(minutes=15)
 _CODE: Final = re.compile(r"<Code>([^<]*)")
 _MARK: Final = f"x-amz-meta-{WRITE_MARK}"
@@ -44,7 +43,7 @@ class S3Api:
         self._region = region
         self._patience = patience
         self._clock = clock
-        self._web = httpx2.AsyncClient(timeout=timeout, verify=tls())
+        self._web = open_web(timeout)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -89,6 +88,11 @@ class S3Api:
         """Remove the object with this entity tag."""
         await self._call("DELETE", path, headers={"If-Match": tag})
 
+    async def tag_is_md5(self, path: str) -> bool:
+        """Tell whether the tag of an object in one piece is its MD5; under a key of KMS it is none."""
+        headers = (await self._call("HEAD", path)).headers
+        return not headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+
     async def upload_parts(
         self, path: str, pieces: AsyncIterator[bytes], content_type: str, *, condition: Mapping[str, str]
     ) -> None:
@@ -114,7 +118,9 @@ class S3Api:
         async for piece in pieces:
             number += 1
             query = {"partNumber": str(number), "uploadId": upload}
-            yield (await self._call("PUT", path, query=query, content=piece)).headers["etag"]
+            headers = {"Content-MD5": await content_md5(piece)}
+            answer = await self._call("PUT", path, query=query, headers=headers, content=piece)
+            yield answer.headers["etag"]
 
     async def _complete(
         self, path: str, upload: str, tags: list[str], *, condition: Mapping[str, str], mark: str
@@ -152,24 +158,11 @@ class S3Api:
         async def once() -> httpx2.Response:
             now = datetime.fromtimestamp(self._clock.now(), UTC)
             url = self.sign(method, path, at=now, headers=headers, query=query)
-            try:
-                answer = await self._web.request(method, url, headers=headers, content=content)
-            except httpx2.TransportError as error:
-                raise Passing(f"the connection failed ({type(error).__name__})") from error
-            _check(answer)
+            answer = await send(self._web, method, url, headers=headers, content=content)
+            check(answer)
             return answer
 
         return await self._patience.run(once)
-
-
-def _check(answer: httpx2.Response) -> None:
-    if answer.is_success:
-        return
-    if answer.status_code in _PASSING:
-        raise Passing(f"status {answer.status_code}")
-    found = _CODE.search(answer.text)
-    kind = _REFUSALS.get(answer.status_code, StoreError)
-    raise kind(f"The store refused with status {answer.status_code}: {found[1] if found else 'no reason'}.")
 
 
 def _find(pattern: str, text: str) -> str:

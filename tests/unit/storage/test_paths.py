@@ -179,14 +179,15 @@ def test_a_path_that_we_never_write_is_nobodys(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "job"),
     [
-        ("media/u/images/a-b_0.png", "a-b"),
-        ("media/u/videos/a_b_12.mp4", "a_b"),
-        ("media/u/job/holiday.png", "job"),
-        ("derived/u/job/thumbnail.webp", "job"),
-        ("media/u/images/noindex.png", None),
+        (f"media/u/images/{JOB}_0.png", JOB),
+        (f"media/u/videos/{JOB}_12.mp4", JOB),
+        (f"media/u/{JOB}/holiday.png", JOB),
+        (f"derived/u/{JOB}/thumbnail.webp", JOB),
+        (f"media/u/images/{JOB}.png", None),
         ("media/u/file.png", None),
-        ("media/u/job/deep/file.png", None),
-        ("other/u/job/file.png", None),
+        ("media/u/by-hand/file.png", None),
+        (f"media/u/{JOB}/deep/file.png", None),
+        (f"other/u/{JOB}/file.png", None),
     ],
 )
 def test_a_path_tells_its_job(path: str, job: str | None) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from media_pipeline.storage.patience import Patience
 from media_pipeline.storage.s3 import S3Store
 from media_pipeline.storage.sigv4 import AwsKey
 from media_pipeline.storage.store import ABSENT, PreconditionFailed, StoreError
@@ -15,6 +16,7 @@ from tests.servers.s3 import new_bucket, shared_s3
 
 MIB = 1024**2
 PATH = "media/1/films/ä b.mp4"
+QUICK = Patience(tries=3, pause=0.001)
 
 
 @pytest.fixture
@@ -110,3 +112,23 @@ async def test_what_a_browser_could_run_is_an_attachment(store: S3Store) -> None
                 await store.upload(path, data, kind)
                 got = await anyone.get(await store.sign_read(path, expires_in=timedelta(minutes=5)))
                 assert got.headers["content-disposition"] == shown
+
+
+async def test_a_bucket_under_kms_is_usable() -> None:
+    """Entity tags that look like an MD5 and are none, as under a key of KMS, are not taken for damage."""
+    url = shared_s3()
+    store = S3Store(new_bucket(url, under_kms=True), AwsKey("testing", "testing"), url=url, patience=QUICK)
+    await store.upload(PATH, b"film", "video/mp4", if_version=ABSENT)
+    item = await store.stat(PATH)
+    assert await store.read(PATH) == b"film"
+    assert [chunk async for chunk in store.stream(PATH, version=item.version)] == [b"film"]
+    await store.upload(PATH, b"another", "video/mp4", if_version=item.version)
+    assert await store.read(PATH) == b"another"
+    await store.aclose()
+
+
+async def test_a_part_that_was_changed_on_its_way_is_refused(store: S3Store) -> None:
+    """A part carries its MD5, so that the bucket refuses other bytes, and nothing appears."""
+    with pytest.raises(StoreError, match="BadDigest"):
+        await store.upload("m/spoiled.mp4", pieces(20), "video/mp4")
+    assert await store.list("") == []
