@@ -36,6 +36,11 @@ def _is_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _is_emulator(host: str) -> str:
+    """Take what other clients take: some write a scheme, some none."""
+    return _is_address(f"http://{host}" if host and "://" not in host else host)
+
+
 def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     for origin in origins:
         if not _ORIGIN.fullmatch(origin):
@@ -66,7 +71,9 @@ class Settings(BaseSettings):
     gcs_service_account_json: SecretStr | None = Field(
         None, description="the account's JSON or a path to it; unset: application default credentials"
     )
-    storage_emulator_host: str = Field("", description="another endpoint of Google Cloud Storage")
+    storage_emulator_host: Annotated[str, AfterValidator(_is_emulator)] = Field(
+        "", description="another endpoint of Google Cloud Storage: `http://host:port`, or `host:port`"
+    )
     s3_bucket: str | None = Field(None, description="an S3-compatible bucket")
     aws_endpoint_url: Annotated[str, AfterValidator(_is_address)] = Field(
         "", description="where an S3-compatible service answers; unset: Amazon's"

@@ -89,6 +89,7 @@ def test_wrong_usage_is_exit_code_two(command: str, capsys: pytest.CaptureFixtur
         ({"GCS_BUCKET": "a", "AUTH_JWKS_URL": "https://issuer.example/keys"}, "MEDIA_URL_SECRET"),
         ({"PUBLIC_URL": "media.example.com"}, "PUBLIC_URL"),
         ({"PUBLIC_URL": "https://media.example.com"}, "PUBLIC_URL"),
+        ({"STORAGE_EMULATOR_HOST": "ftp://localhost"}, "STORAGE_EMULATOR_HOST"),
         ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
         ({"CORS_ORIGINS": "https://a.example/page"}, "CORS_ORIGINS"),
     ],
@@ -149,6 +150,13 @@ def test_an_empty_variable_is_an_unset_one(
         monkeypatch.setenv(name, "")
     assert main(["token", "--user", "ann"]) == 0
     assert capsys.readouterr().out.count(".") == 2
+
+
+@pytest.mark.parametrize("host", ["localhost:4443", "http://localhost:4443/"])
+def test_an_emulator_is_named_as_other_clients_name_it(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`STORAGE_EMULATOR_HOST` may have a scheme or none."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+    assert read_settings().storage_emulator_host == "http://localhost:4443"
 
 
 def test_a_token_is_accepted_wherever_it_was_made(

@@ -57,7 +57,8 @@ def new_bucket(url: str, *, under_kms: bool = False) -> str:
 
 
 def _put(address: str, body: bytes) -> None:
-    with urllib.request.urlopen(urllib.request.Request(address, body, method="PUT"), timeout=60):
+    kind = {"Content-Type": "application/xml"}  # else it is taken for a form
+    with urllib.request.urlopen(urllib.request.Request(address, body, kind, method="PUT"), timeout=60):
         pass
 
 
