@@ -28,6 +28,7 @@ from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
 from media_pipeline.api.routes.webhooks import webhooks_routes
+from media_pipeline.api.scopes import EVERYDAY
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.devsecret import token_secret
 from media_pipeline.program import Program
@@ -52,7 +53,13 @@ def build_tokens(settings: Settings, *, clock: Clock | None = None) -> Tokens:
         keys = KeySet(
             settings.auth_jwks_url, clock=clock or SystemClock(), algorithms=settings.auth_algorithms
         )
-    return Tokens(secret, keys=keys, issuer=settings.auth_issuer, audience=settings.auth_audience)
+    return Tokens(
+        secret,
+        keys=keys,
+        issuer=settings.auth_issuer,
+        audience=settings.auth_audience,
+        unsaid=frozenset() if settings.auth_require_scopes else EVERYDAY,
+    )
 
 
 def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:

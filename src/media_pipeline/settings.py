@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     )
     auth_issuer: str | None = Field(None, description="the `iss` that tokens must have")
     auth_audience: str | None = Field(None, description="the `aud` that tokens must have")
+    auth_require_scopes: bool = Field(
+        default=False, description="whether a token without a `scope` may do nothing; see below"
+    )
     media_urls: Literal["stable", "public"] = Field(
         "stable", description="which addresses a bucket's objects have: see below"
     )

@@ -72,7 +72,7 @@ class StreamDoor:
             return None
         caller = self._identify(headers.get(b"authorization", b""))
         since = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("lastEventId") or None
-        if caller is None:
+        if caller is None or "read" not in caller.scopes:
             return None
         return EventStream(
             self._hub, caller, snapshot=self._snapshot, job_id=None, since=since, more_headers=page

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
-from media_pipeline.api.auth import Caller
+from media_pipeline.api.auth import Reader, Uploader
 from media_pipeline.api.bodies import (
     MAX_DELETED,
     FailedDeletion,
@@ -40,7 +40,7 @@ def media_routes(library: Library, store: Store, publisher: Publisher, quota: Qu
 
     @router.get("/media", responses=documented(401, 422, 503), summary="Your library")
     async def list_media(
-        caller: Caller,
+        caller: Reader,
         prefix: Annotated[str, Query(max_length=1024, description="under your own root")] = "",
         kind: ItemKind | None = None,
         source: Source | None = None,
@@ -60,7 +60,7 @@ def media_routes(library: Library, store: Store, publisher: Publisher, quota: Qu
     @router.delete(
         "/media/{path:path}", status_code=204, responses=documented(401, 404, 503), summary="Delete an item"
     )
-    async def delete_media(path: Annotated[str, Path(max_length=1024)], caller: Caller) -> None:
+    async def delete_media(path: Annotated[str, Path(max_length=1024)], caller: Uploader) -> None:
         item = await library.remove(caller.user_id, path)
         await _tell(publisher, caller.user_id, [item.path])
 
@@ -70,13 +70,13 @@ def media_routes(library: Library, store: Store, publisher: Publisher, quota: Qu
         summary="Give an item another name or alt text",
     )
     async def change_media(
-        path: Annotated[str, Path(max_length=1024)], body: MediaChange, caller: Caller
+        path: Annotated[str, Path(max_length=1024)], body: MediaChange, caller: Uploader
     ) -> MediaItem:
         item = await library.rename(caller.user_id, path, name=body.name, alt=body.alt)
         return MediaItem.model_validate(await present_item(store, item))
 
     @router.post("/media/delete", responses=documented(400, 401, 422, 503), summary="Delete many items")
-    async def delete_many(body: MediaDeletion, caller: Caller) -> MediaDeleted:
+    async def delete_many(body: MediaDeletion, caller: Uploader) -> MediaDeleted:
         paths, more = body.paths or [], False
         if body.paths is None:
             listing = Listing(prefix=body.prefix, kind=body.kind, words=body.q, limit=MAX_DELETED)
@@ -89,7 +89,7 @@ def media_routes(library: Library, store: Store, publisher: Publisher, quota: Qu
         return MediaDeleted(deleted=deleted, failed=failed, more=more)
 
     @router.get("/media/usage", responses=documented(401, 503), summary="How much you keep, and may keep")
-    async def show_usage(caller: Caller) -> MediaUsage:
+    async def show_usage(caller: Reader) -> MediaUsage:
         used = await quota.usage(caller.user_id)
         return MediaUsage(
             bytes=used.bytes,
