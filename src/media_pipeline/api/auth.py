@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from media_pipeline.api.keys import KeySet
 from media_pipeline.api.problems import Problem
+from media_pipeline.api.rates import count_request
 from media_pipeline.api.scopes import EVERYDAY, read_scopes, require
 from media_pipeline.ids import UserId
 
@@ -170,7 +171,7 @@ async def identify(
     wanted: SecurityScopes,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Identity:
-    """Return the caller, or answer 401, or 403 where its token has none of the scopes `wanted`."""
+    """Return the caller, or answer 401, 403 where its token has none of the scopes `wanted`, or 429."""
     tokens: Tokens = request.app.state.tokens
     identity = await tokens.verify_anew(credentials.credentials) if credentials else None
     if identity is None:
@@ -181,6 +182,7 @@ async def identify(
             headers={"WWW-Authenticate": "Bearer"},
         )
     require(identity.scopes, *wanted.scopes)
+    await count_request(request, identity.user_id)
     return identity
 
 

@@ -45,11 +45,11 @@ def _describe_problems(document: dict[str, Any]) -> None:
 
 
 def _describe_scopes(operation: dict[str, Any]) -> None:
-    """Say that one of several scopes is enough, and what happens without it."""
+    """Say that one of several scopes is enough, what happens without it, and that there may be limits."""
     for requirement in operation.get("security", [])[:]:
         ((scheme, scopes),) = requirement.items()
         operation["security"] = [{scheme: [scope]} for scope in scopes]
-        operation["responses"].update(documented(403))
+        operation["responses"].update(documented(403, 429))
 
 
 def _replace_validation_answer(responses: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import ClassVar, Final
@@ -73,6 +74,8 @@ class ProblemBody(BaseModel):
 STATUS_BY_CODE: Mapping[str, int] = {
     "bad_media": 422,
     "bus_unavailable": 503,
+    "daily_items_used": 429,
+    "daily_spend_used": 429,
     "database_unavailable": 503,
     "empty_file": 422,
     "wrong_size": 422,
@@ -92,6 +95,8 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "storage_full": 507,
     "storage_unavailable": 503,
     "too_large": 413,
+    "too_many_jobs": 429,
+    "too_many_requests": 429,
     "too_many_streams": 429,
     "type_not_allowed": 415,
     "unsupported": 422,
@@ -147,7 +152,9 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
     status = STATUS_BY_CODE.get(code)
     if status is None:
         return await _on_bug(request, error)
-    return problem_response(status, code, str(error))
+    wait = getattr(error, "retry_after", None)
+    headers = None if wait is None else {"Retry-After": str(math.ceil(wait))}
+    return problem_response(status, code, str(error), headers=headers)
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:

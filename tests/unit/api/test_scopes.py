@@ -53,7 +53,12 @@ def test_what_is_missing_is_named_as_the_rfc_says() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "scope"),
-    [("generate.image", "generate"), ("generate.video", "generate"), ("upload", "upload"), ("process", "upload")],
+    [
+        ("generate.image", "generate"),
+        ("generate.video", "generate"),
+        ("upload", "upload"),
+        ("process", "upload"),
+    ],
 )
 def test_a_job_is_steered_with_the_scope_that_began_it(kind: str, scope: str) -> None:
     """Who may not make pictures may not have one made again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -12,6 +13,7 @@ from media_pipeline.api.auth import Reader, Uploader
 from media_pipeline.api.bodies import (
     MAX_DELETED,
     FailedDeletion,
+    LimitView,
     MediaChange,
     MediaDeleted,
     MediaDeletion,
@@ -24,6 +26,7 @@ from media_pipeline.api.problems import documented
 from media_pipeline.ids import UserId
 from media_pipeline.media.item import ItemKind, Source
 from media_pipeline.media.library import Library, Listing, Place, Sort
+from media_pipeline.media.limits import Allowance, RequestRate, Standing
 from media_pipeline.media.present import present_item
 from media_pipeline.media.quota import Quota
 from media_pipeline.realtime import events
@@ -34,7 +37,14 @@ _TOLD_AT_ONCE: Final = 200
 _AGAIN: Final = "The database could not be reached; delete it again."
 
 
-def media_routes(library: Library, store: Store, publisher: Publisher, quota: Quota) -> APIRouter:
+def media_routes(
+    library: Library,
+    store: Store,
+    publisher: Publisher,
+    quota: Quota,
+    allowance: Allowance,
+    rate: RequestRate,
+) -> APIRouter:
     """Build the routes of the library."""
     router = APIRouter(tags=["media"])
 
@@ -96,9 +106,20 @@ def media_routes(library: Library, store: Store, publisher: Publisher, quota: Qu
             objects=used.objects,
             quota_bytes=used.quota_bytes,
             quota_objects=used.quota_objects,
+            limits=[
+                _view(each)
+                for each in (*await rate.standing(caller.user_id), *await allowance.standings(caller.user_id))
+            ],
         )
 
     return router
+
+
+def _view(standing: Standing) -> LimitView:
+    resets = None if standing.resets is None else math.ceil(standing.resets)
+    return LimitView(
+        name=standing.name, limit=standing.limit, left=standing.left, window=standing.window, resets=resets
+    )
 
 
 async def _tell(publisher: Publisher, user_id: UserId, paths: Sequence[str]) -> None:
