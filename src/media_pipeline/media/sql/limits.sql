@@ -55,8 +55,9 @@ SELECT
 FROM expenses WHERE user_id = :user_id AND made >= :now - :now % 86400000000;
 
 -- name: unfinished
--- Which of a user's jobs have not ended, as far as the books know; younger ones may be about to be enqueued.
-SELECT job_id FROM expenses WHERE user_id = :user_id AND unfinished = 1 AND made < :now - 60000000;
+-- The oldest of a user's jobs that the books know as unfinished; younger ones may be about to be enqueued.
+SELECT job_id FROM expenses WHERE user_id = :user_id AND unfinished = 1 AND made < :now - 60000000
+ORDER BY made LIMIT 20;
 
 -- name: forget
 -- Forget what ended before today.
