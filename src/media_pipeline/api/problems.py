@@ -13,12 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from media_pipeline.errors import MediaPipelineError
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS: Final = 20
 MAX_FIELD_NAME: Final = 200
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _log = structlog.get_logger(__name__)
 
 
@@ -129,7 +131,7 @@ def problem_response(
     out = dict(headers or {})
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         out.setdefault("Retry-After", "1")
-    return JSONResponse(body.model_dump(exclude_none=True), status, out, MEDIA_TYPE)
+    return JSONResponse(body.model_dump(exclude_none=True), int(status), out, MEDIA_TYPE)
 
 
 def install_problems(app: FastAPI) -> None:
@@ -170,11 +172,22 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     return problem_response(422, "invalid_request", f"The request is not valid: {said}.", errors=fields)
 
 
-async def _on_http(_: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-    return problem_response(status, code, f"{str(error.detail).rstrip('.')}.", headers=error.headers)
+    headers = _allowed(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return problem_response(status, code, f"{str(error.detail).rstrip('.')}.", headers=headers)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """Name the methods of every route of a path; the framework names those of the first."""
+
+    def fits(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return {"Allow": ", ".join(filter(fits, _METHODS))}
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from media_pipeline.api.auth import Reader, Uploader
 from media_pipeline.api.bodies import (
@@ -35,6 +36,15 @@ from media_pipeline.storage.store import Store
 
 _TOLD_AT_ONCE: Final = 200
 _AGAIN: Final = "The database could not be reached; delete it again."
+
+
+class _ObjectPath(PathConvertor):
+    """What `GET /media` may return as a path; the other routes below `/media/` are no objects."""
+
+    regex = "media/.+"
+
+
+register_url_convertor("object", _ObjectPath())
 
 
 def media_routes(
@@ -68,14 +78,14 @@ def media_routes(
         return MediaList(items=items, next_cursor=write_cursor(page.next) if page.next else None)
 
     @router.delete(
-        "/media/{path:path}", status_code=204, responses=documented(401, 404, 503), summary="Delete an item"
+        "/media/{path:object}", status_code=204, responses=documented(401, 404, 503), summary="Delete an item"
     )
     async def delete_media(path: Annotated[str, Path(max_length=1024)], caller: Uploader) -> None:
         item = await library.remove(caller.user_id, path)
         await _tell(publisher, caller.user_id, [item.path])
 
     @router.patch(
-        "/media/{path:path}",
+        "/media/{path:object}",
         responses=documented(400, 401, 404, 422, 503),
         summary="Give an item another name or alt text",
     )
