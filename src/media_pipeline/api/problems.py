@@ -191,7 +191,7 @@ def _allowed(request: Request) -> dict[str, str]:
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    _log.error("request.failed", path=request.url.path, error=type(error).__name__, exc_info=error)
+    _log.error("request.failed", path=request.scope["path"], error=type(error).__name__, exc_info=error)
     return problem_response(500, "internal", "Something broke on our side; it has been logged.")
 
 

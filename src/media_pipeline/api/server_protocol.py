@@ -2,8 +2,8 @@
 
 A request whose address or headers are too long is refused before anybody looks at it, and a connection that
 takes too long to send them is closed. One that asks for a stream may become that stream's own. All this
-reaches into uvicorn, and so is used with the releases that its tests have seen. With any other, streams take the
-portable way (see `realtime/push.py`), and the limits of a head are that release's own.
+reaches into uvicorn, and so is used with the releases that its tests have seen. With any other, streams take
+the portable way (see `realtime/push.py`), and the limits of a head are that release's own.
 """
 
 from __future__ import annotations
