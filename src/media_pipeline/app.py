@@ -89,7 +89,9 @@ def create_service(program: Program) -> ASGIApp:
     place = program.settings.media_events_token
     app = create_app(program, tokens=tokens)
     origins = program.settings.cors_origins
-    return StreamDoor(app, program.hub, tokens, program.rate, snapshot=snapshot, place=place, origins=origins)
+    return StreamDoor(
+        app, program.hub, tokens, snapshot=snapshot, rate=program.rate, place=place, origins=origins
+    )
 
 
 def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:

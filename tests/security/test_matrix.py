@@ -127,7 +127,7 @@ async def held() -> AsyncIterator[Running]:
         yield service
 
 
-def ids_of(document: Mapping[str, Any], operation: Mapping[str, Any]) -> set[str]:
+def ids_of(document: Mapping[str, Any], operation: Mapping[str, Any]) -> frozenset[str]:
     """Return the names of everything in an operation's request that names a thing."""
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     return IDS & {
@@ -167,8 +167,7 @@ async def asked(http: httpx2.AsyncClient, method: str, sent: Sent, token: str | 
     """Ask, and return status and body; of a stream that opens, the status alone."""
     path, body = sent
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    extra = {} if body is None else {"json": body}
-    async with http.stream(method, path, headers=headers, **extra) as answer:
+    async with http.stream(method, path, headers=headers, json=body) as answer:
         endless = answer.headers.get("content-type", "").startswith("text/event-stream")
         return answer.status_code, b"" if endless else await answer.aread()
 
