@@ -42,6 +42,7 @@ def _describe_problems(document: dict[str, Any]) -> None:
         for operation in operations.values():
             _replace_validation_answer(operation["responses"])
             _describe_scopes(operation)
+            _describe_limits(operation)
 
 
 def _describe_scopes(operation: dict[str, Any]) -> None:
@@ -49,7 +50,17 @@ def _describe_scopes(operation: dict[str, Any]) -> None:
     for requirement in operation.get("security", [])[:]:
         ((scheme, scopes),) = requirement.items()
         operation["security"] = [{scheme: [scope]} for scope in scopes]
-        operation["responses"].update(documented(403, 429))
+        _add_answers(operation, 403, 429)
+
+
+def _describe_limits(operation: dict[str, Any]) -> None:
+    """Say that a request may be too long."""
+    _add_answers(operation, 414, 431, *([413] if "requestBody" in operation else []))
+
+
+def _add_answers(operation: dict[str, Any], *statuses: int) -> None:
+    for status, answer in documented(*statuses).items():
+        operation["responses"].setdefault(str(status), answer)
 
 
 def _replace_validation_answer(responses: dict[str, Any]) -> None:
