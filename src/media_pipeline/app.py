@@ -17,6 +17,7 @@ from media_pipeline.api.limits import BodyLimit
 from media_pipeline.api.measured import Measured
 from media_pipeline.api.openapi import describe_api
 from media_pipeline.api.problems import install_problems
+from media_pipeline.api.rates import RateHeaders
 from media_pipeline.api.routes.addresses import addresses_routes
 from media_pipeline.api.routes.events import events_routes
 from media_pipeline.api.routes.generate import generate_routes
@@ -28,6 +29,7 @@ from media_pipeline.api.routes.storage import storage_routes
 from media_pipeline.api.routes.studio import studio_routes
 from media_pipeline.api.routes.uploads import uploads_routes
 from media_pipeline.api.routes.webhooks import webhooks_routes
+from media_pipeline.api.scopes import EVERYDAY
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.devsecret import token_secret
 from media_pipeline.program import Program
@@ -52,7 +54,13 @@ def build_tokens(settings: Settings, *, clock: Clock | None = None) -> Tokens:
         keys = KeySet(
             settings.auth_jwks_url, clock=clock or SystemClock(), algorithms=settings.auth_algorithms
         )
-    return Tokens(secret, keys=keys, issuer=settings.auth_issuer, audience=settings.auth_audience)
+    return Tokens(
+        secret,
+        keys=keys,
+        issuer=settings.auth_issuer,
+        audience=settings.auth_audience,
+        unsaid=frozenset() if settings.auth_require_scopes else EVERYDAY,
+    )
 
 
 def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
@@ -60,12 +68,15 @@ def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     tokens = tokens or build_tokens(program.settings, clock=program.clock)
     app = FastAPI(title="Media Pipeline", version=__version__, redirect_slashes=False)
     app.state.tokens = tokens
+    app.state.rate = program.rate
     describe_api(app)
     install_problems(app)
     for router in _routers(program, tokens):
         app.include_router(router)
     app.add_middleware(BodyLimit)
     app.add_middleware(Measured)
+    if program.rate.limited or program.allowance.limited:
+        app.add_middleware(RateHeaders, allowance=program.allowance)
     if program.settings.cors_origins:
         app.add_middleware(ApiCors, origins=program.settings.cors_origins)
     return app
@@ -78,7 +89,9 @@ def create_service(program: Program) -> ASGIApp:
     place = program.settings.media_events_token
     app = create_app(program, tokens=tokens)
     origins = program.settings.cors_origins
-    return StreamDoor(app, program.hub, tokens, snapshot=snapshot, place=place, origins=origins)
+    return StreamDoor(
+        app, program.hub, tokens, snapshot=snapshot, rate=program.rate, place=place, origins=origins
+    )
 
 
 def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
@@ -88,7 +101,9 @@ def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
         generate_routes(program.manager, program.library, announcer, program.quota),
         uploads_routes(program.uploads, store, program.meter, origins=program.settings.page_origins),
         making_routes(program.imports, program.processing),
-        media_routes(program.library, store, program.publisher, program.quota),
+        media_routes(
+            program.library, store, program.publisher, program.quota, program.allowance, program.rate
+        ),
         jobs_routes(queue, store, announcer),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
         webhooks_routes(program.callbacks()),

@@ -172,10 +172,10 @@ def _token(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _issue(settings: Settings, user: str, **options: int) -> str:
+def _issue(settings: Settings, user: str, *, seconds: int = 30 * 24 * 3600) -> str:
     from media_pipeline.app import build_tokens  # noqa: PLC0415 - see above
 
-    return build_tokens(settings).issue(UserId(user), **options)
+    return build_tokens(settings).issue(UserId(user), seconds=seconds)
 
 
 def _openapi(_: argparse.Namespace) -> int:

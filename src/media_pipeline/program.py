@@ -26,12 +26,14 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.callbacks import Callbacks, CallsBack
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
+from media_pipeline.generation.price import expect_cost
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.imports import Imports
 from media_pipeline.media.ingest import Ingest
 from media_pipeline.media.intake import Intake
 from media_pipeline.media.library import Library
+from media_pipeline.media.limits import Allowance, Limits, RequestRate
 from media_pipeline.media.meter import UploadMeter
 from media_pipeline.media.netguard import GuardedTransport, NetRules
 from media_pipeline.media.processing import Processing
@@ -102,7 +104,21 @@ class Program:
             max_bytes=settings.media_quota_bytes,
             max_objects=settings.media_quota_objects,
         )
-        self.announcer = JobAnnouncer(self.queue, self.publisher, self.store, self.quota)
+        limits = Limits(
+            requests=settings.media_requests_per_minute,
+            jobs=settings.media_quota_jobs,
+            items=settings.media_quota_items_per_day,
+            spend=settings.media_quota_usd_per_day,
+        )
+        self.rate = RequestRate(self.database, clock=self.clock, limit=limits.requests)
+        self.allowance = Allowance(
+            self.database,
+            self.queue,
+            clock=self.clock,
+            limits=limits,
+            expect=lambda new: expect_cost(self.manager, new),
+        )
+        self.announcer = JobAnnouncer(self.queue, self.publisher, self.store, self.quota, self.allowance)
         self.workshop = Workshop(
             WorkshopLimits(
                 examine_seconds=settings.media_examine_seconds,
@@ -150,6 +166,7 @@ class Program:
             self.store,
             self.publisher,
             self.quota,
+            self.allowance,
             clock=self.clock,
             interval=settings.media_sweep_seconds,
         )

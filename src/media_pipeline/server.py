@@ -42,6 +42,7 @@ class Server(uvicorn.Server):
                 log_level="warning",
                 lifespan="off",  # uvicorn would swallow why a start failed; see `run`
                 server_header=False,
+                proxy_headers=False,  # nothing that a proxy says is needed: see PUBLIC_URL
                 timeout_graceful_shutdown=REQUEST_GRACE,
             )
         )

@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     )
     auth_issuer: str | None = Field(None, description="the `iss` that tokens must have")
     auth_audience: str | None = Field(None, description="the `aud` that tokens must have")
+    auth_require_scopes: bool = Field(
+        default=False, description="whether a token without a `scope` may do nothing; see below"
+    )
     media_urls: Literal["stable", "public"] = Field(
         "stable", description="which addresses a bucket's objects have: see below"
     )
@@ -165,6 +168,14 @@ class Settings(BaseSettings):
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_quota_bytes: int | None = Field(None, gt=0, description="bytes one user may keep")
     media_quota_objects: int | None = Field(None, gt=0, description="items one user may keep")
+    media_requests_per_minute: int | None = Field(None, ge=1, description="requests of one user in a minute")
+    media_quota_jobs: int | None = Field(None, ge=1, description="jobs of one user that wait or run")
+    media_quota_items_per_day: int | None = Field(
+        None, ge=1, le=10**9, description="items that one user may have generated in a day (UTC)"
+    )
+    media_quota_usd_per_day: float | None = Field(
+        None, gt=0, le=10**9, allow_inf_nan=False, description="US dollars that one user may spend in a day"
+    )
     media_concurrency: int = Field(4, ge=1, le=1000, description="jobs that run at once in a worker")
     media_user_jobs: int | None = Field(
         None, ge=1, description="jobs of a kind that one user has in play at most; unset: MEDIA_CONCURRENCY"

@@ -51,7 +51,8 @@ async def test_every_operation_needs_a_token(service: Running) -> None:
         path for _, path in crawled
     }
     for method, path in crawled:
-        answer = await service.http.request(method, re.sub(r"\{\w+\}", "x", path), json={})
+        somewhere = re.sub(r"\{\w+\}", "x", path.replace("{path}", "media/x/y"))
+        answer = await service.http.request(method, somewhere, json={})
         assert (method, path, answer.status_code, answer.content) == (method, path, 401, expected)
 
 
@@ -108,6 +109,7 @@ async def test_every_problem_has_a_known_code() -> None:
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "none"},
         {"Origin": "http://evil.test", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://{host}", "X-Forwarded-Proto": "https"},
     ],
 )
 async def test_the_studios_token_is_for_its_own_page(service: Running, headers: dict[str, str]) -> None:
@@ -145,8 +147,22 @@ async def test_only_named_origins_may_call() -> None:
             return answer.headers.get("access-control-allow-origin")
 
         assert await allowed("https://app.test") == "https://app.test"
-        for origin in ("https://app.test.evil", "https://evil-app.test", "http://app.test", "null"):
+        for origin in (
+            "https://app.test.evil", "https://evil-app.test", "http://app.test", "null", "https://app.test:444",
+            "https://APP.test", "https://app.test/", "https://app.test, https://evil.test", "https://x.app.test",
+        ):  # fmt: skip
             assert await allowed(origin) is None
+
+
+async def test_an_answer_to_a_page_is_for_that_page_alone() -> None:
+    """No answer allows cookies or every origin, and caches are told that answers differ by origin."""
+    async with running(cors_origins="https://app.test", providers=[]) as service:
+        for origin in ("https://app.test", "https://evil.test"):
+            answer = await service.http.get("/jobs", headers={"Origin": origin})
+            mine = origin if origin == "https://app.test" else None
+            assert answer.headers.get("access-control-allow-origin") == mine
+            assert "access-control-allow-credentials" not in answer.headers
+            assert "origin" in answer.headers["vary"].lower()
 
 
 async def test_health_is_open_and_honest(service: Running, api: Api) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -65,6 +66,7 @@ def forgeries() -> Iterator[tuple[str, str]]:
     )
     yield "key by URL", signed(GOOD, head={**HEAD, "jku": "http://127.0.0.1:9/keys"}, secret="k" * 32)
     yield "kid a path", signed(GOOD, head={**HEAD, "kid": "../../dev/null"}, secret="")
+    yield from forged_heads()
     yield "signature cut", good[:-4]
     yield "signature changed", f"{head}.{claims}.{signature[:-6]}AAAAAA"
     yield "claims changed", f"{head}.{coded({**GOOD, 'sub': 'bob'})}.{signature}"
@@ -97,6 +99,25 @@ def forgeries() -> Iterator[tuple[str, str]]:
     ):
         yield f"sub {name}", signed({**GOOD, "sub": sub})
     yield "huge", signed({**GOOD, "x": "x" * 40_000})
+
+
+def forged_heads() -> Iterator[tuple[str, str]]:
+    """Name bad tokens whose heads say how they should be read."""
+    head, claims, signature = signed(GOOD).split(".")
+    for kind, kid in (
+        ("SQL", "' OR 1=1 --"),
+        ("a URL", "http://127.0.0.1:9/k"),
+        ("NUL", "a\0b"),
+        ("a number", 7),
+    ):
+        yield f"kid {kind}", signed(GOOD, head={**HEAD, "kid": kid}, secret="k" * 32)
+    yield "kid huge", signed(GOOD, head={**HEAD, "kid": "k" * 10_000})
+    yield "key by certificate", signed(GOOD, head={**HEAD, "x5u": "http://127.0.0.1:9/c"}, secret="k" * 32)
+    yield "compressed", signed(zlib.compress(json.dumps(GOOD).encode()), head={**HEAD, "zip": "DEF"})
+    yield "detached", f"{head}..{signature}"
+    yield "payload not encoded", signed(GOOD, head={**HEAD, "b64": False, "crit": ["b64"]})
+    yield "encrypted", f"{head}.{claims}.{signature}.{claims}.{signature}"
+    yield "padded", f"{head}.{claims}.{signature}=="
 
 
 async def test_every_bad_token_is_one_and_the_same_401(service: Running) -> None:

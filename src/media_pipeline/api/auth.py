@@ -7,16 +7,18 @@ attacker nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import jwt
-from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from media_pipeline.api.keys import KeySet
 from media_pipeline.api.problems import Problem
+from media_pipeline.api.rates import count_request
+from media_pipeline.api.scopes import EVERYDAY, read_scopes, require
 from media_pipeline.ids import UserId
 
 MAX_TOKEN_BYTES: Final = 8192
@@ -34,12 +36,14 @@ class Identity:
 
     user_id: UserId
     expires_at: float | None
+    scopes: frozenset[str] = EVERYDAY
 
 
 class Tokens:
     """Verify tokens by one secret (HS256), which makes them in development too, or by an issuer's `keys`.
 
-    Which algorithms count is settled here, never by a token.
+    Which algorithms count is settled here, never by a token. One that says nothing of scopes has those in
+    `unsaid`.
     """
 
     def __init__(
@@ -49,18 +53,23 @@ class Tokens:
         keys: KeySet | None = None,
         issuer: str | None = None,
         audience: str | None = None,
+        unsaid: frozenset[str] = EVERYDAY,
     ) -> None:
         self._secret = secret
+        self._unsaid = unsaid
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
         self._known: dict[str, Identity] = {}
         self._known_by = 0
 
-    def issue(self, user_id: UserId, *, seconds: int = 30 * 24 * 3600) -> str:
+    def issue(
+        self, user_id: UserId, *, seconds: int = 30 * 24 * 3600, scopes: Collection[str] = EVERYDAY
+    ) -> str:
         """Make a token for `user_id` that is valid for `seconds`; only whoever has the secret can."""
         now = int(time.time())
-        claims: dict[str, object] = {"sub": user_id, "iat": now, "exp": now + seconds}
+        said = " ".join(sorted(scopes))
+        claims: dict[str, object] = {"sub": user_id, "iat": now, "exp": now + seconds, "scope": said}
         if self._issuer:
             claims["iss"] = self._issuer
         if self._audience:
@@ -119,7 +128,8 @@ class Tokens:
         subject, expires_at = claims["sub"], claims["exp"]
         if not _is_subject(subject) or not _is_instant(expires_at):
             return None
-        return Identity(UserId(subject), float(expires_at) + LEEWAY_SECONDS)
+        scopes = read_scopes(claims, unsaid=self._unsaid)
+        return Identity(UserId(subject), float(expires_at) + LEEWAY_SECONDS, scopes)
 
     def _decode(self, token: str) -> Mapping[str, Any]:
         key, algorithm = self._secret or "", "HS256"
@@ -157,9 +167,11 @@ def _is_instant(value: object) -> bool:
 
 
 async def identify(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request,
+    wanted: SecurityScopes,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Identity:
-    """Return the caller, or answer 401."""
+    """Return the caller, or answer 401, 403 where its token has none of the scopes `wanted`, or 429."""
     tokens: Tokens = request.app.state.tokens
     identity = await tokens.verify_anew(credentials.credentials) if credentials else None
     if identity is None:
@@ -169,7 +181,13 @@ async def identify(
             "Send a valid token: `Authorization: Bearer …`.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+    require(identity.scopes, *wanted.scopes)
+    await count_request(request, identity.user_id)
     return identity
 
 
-Caller = Annotated[Identity, Depends(identify)]
+Reader = Annotated[Identity, Security(identify, scopes=["read"])]
+Maker = Annotated[Identity, Security(identify, scopes=["generate"])]
+Uploader = Annotated[Identity, Security(identify, scopes=["upload"])]
+Steerer = Annotated[Identity, Security(identify, scopes=["generate", "upload"])]
+"""One of them: which, the kind of job says."""

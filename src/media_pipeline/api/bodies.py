@@ -241,6 +241,16 @@ class MediaDeleted(Answer):
     more: bool = Field(description=f"whether the filter fits more items; one call deletes {MAX_DELETED}")
 
 
+class LimitView(Answer):
+    """One limit of yours. `window` is its length and `resets` its end, in seconds; none where jobs end it."""
+
+    name: Literal["requests", "jobs", "items", "spend"]
+    limit: float = Field(description="how many, or US dollars of `spend`")
+    left: float
+    window: int | None = None
+    resets: int | None = None
+
+
 class MediaUsage(Answer):
     """What your library holds and unfinished uploads are promised; no quota is null."""
 
@@ -248,6 +258,7 @@ class MediaUsage(Answer):
     objects: int
     quota_bytes: int | None
     quota_objects: int | None
+    limits: list[LimitView]
 
 
 class AttemptView(Answer):

@@ -10,8 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from media_pipeline.api.detached import Headers
 from media_pipeline.api.limits import STREAMED
+from media_pipeline.api.rates import NAMES
 
-EXPOSED: Final = ("Location", "Retry-After")
+EXPOSED: Final = ("Location", "Retry-After", *NAMES)
 
 
 class ApiCors(CORSMiddleware):

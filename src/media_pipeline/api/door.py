@@ -17,8 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from media_pipeline.api.auth import Identity, Tokens
 from media_pipeline.api.cors import page_headers
 from media_pipeline.api.detached import EXTENSION, Detachable
+from media_pipeline.api.rates import rate_headers
 from media_pipeline.api.routes.events import EventStream
 from media_pipeline.api.stream_token import TokenPlace, move_token
+from media_pipeline.errors import MediaPipelineError
+from media_pipeline.media.limits import RequestRate
 from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.hub import Hub, Snapshot, TooManyStreams
 
@@ -36,12 +39,14 @@ class StreamDoor:
         tokens: Tokens,
         *,
         snapshot: Snapshot,
+        rate: RequestRate | None = None,
         place: TokenPlace = "header",
         origins: Sequence[str] = (),
     ) -> None:
         self._app = app
         self._hub = hub
         self._tokens = tokens
+        self._rate = rate
         self._snapshot = snapshot
         self._place: TokenPlace = place
         self._pages = page_headers(origins)
@@ -51,7 +56,7 @@ class StreamDoor:
             await self._app(scope, receive, send)
             return
         scope = move_token(scope, self._place)
-        if (stream := self._recognise(scope)) is not None:
+        if (stream := await self._recognise(scope)) is not None:
             try:
                 if (server := _detachable(scope)) is not None:
                     await stream.detach(server)
@@ -63,7 +68,7 @@ class StreamDoor:
                 return
         await self._app(scope, receive, send)
 
-    def _recognise(self, scope: Scope) -> EventStream | None:
+    async def _recognise(self, scope: Scope) -> EventStream | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         query = _read_query(scope["query_string"])
         page = self._pages.get(headers.get(b"origin", b""))
@@ -72,10 +77,15 @@ class StreamDoor:
             return None
         caller = self._identify(headers.get(b"authorization", b""))
         since = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("lastEventId") or None
-        if caller is None:
+        if caller is None or "read" not in caller.scopes:
             return None
+        try:
+            counted = await self._rate.take(caller.user_id) if self._rate else None
+        except MediaPipelineError:
+            return None
+        told = (*page, *rate_headers([counted] if counted else []))
         return EventStream(
-            self._hub, caller, snapshot=self._snapshot, job_id=None, since=since, more_headers=page
+            self._hub, caller, snapshot=self._snapshot, job_id=None, since=since, more_headers=told
         )
 
     def _identify(self, authorization: bytes) -> Identity | None:

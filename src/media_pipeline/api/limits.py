@@ -1,7 +1,11 @@
-"""How much of a request is read: a pure ASGI guard before any parser."""
+"""How much of a request is read: a pure ASGI guard before any parser.
+
+Also how much there is in it: a megabyte of the shortest values would become a hundred of them in memory.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -11,6 +15,11 @@ from media_pipeline.api.problems import problem_response
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 LINGER_BYTES: Final = 8 * MAX_BODY_BYTES
+MAX_SIGNS: Final = 20_000
+"""Of each of these in one body: ten times what the longest sensible request has."""
+SIGNS: Final = (b":", b",", b"[", b"{")
+"""What values of JSON stand between: each value may cost a hundred times its length once it is read."""
+READ_AS_BYTES: Final = "/webhooks/"
 STREAMED: Final = "/storage/"
 """Bytes of media pass here; the store has its own limits."""
 
@@ -20,7 +29,7 @@ class _TooLarge(Exception):
 
 
 class BodyLimit:
-    """Answer 413 to a body over `max_bytes`; one that declares more than `LINGER_BYTES` is not read."""
+    """Answer 413 to a body over `max_bytes` or `MAX_SIGNS`; what declares over `LINGER_BYTES` is not read."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES) -> None:
         self._app = app
@@ -33,7 +42,8 @@ class BodyLimit:
         if _declared(scope) > self._max_bytes:
             await self._refuse(scope, receive, send)
             return
-        body = _Body(receive, send, max_bytes=self._max_bytes)
+        signs = () if scope["path"].startswith(READ_AS_BYTES) else SIGNS
+        body = _Body(receive, send, max_bytes=self._max_bytes, signs=signs)
         with suppress(_TooLarge):
             await self._app(scope, body.receive, body.send)
         if body.too_large:
@@ -42,7 +52,10 @@ class BodyLimit:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         if _declared(scope) <= LINGER_BYTES:
             await _throw_away(receive)
-        sentence = f"The body is larger than {self._max_bytes:,} bytes; send media by its upload URL."
+        sentence = (
+            f"The body is larger than {self._max_bytes:,} bytes or has more than {MAX_SIGNS:,} values; "
+            "send media by its upload URL."
+        )
         headers = {"Connection": "close"}
         await problem_response(413, "too_large", sentence, headers=headers)(scope, receive, send)
 
@@ -53,20 +66,24 @@ class _Body:
     Its framework takes the exception for a broken body and would say so.
     """
 
-    def __init__(self, receive: Receive, send: Send, *, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, send: Send, *, max_bytes: int, signs: Sequence[bytes]) -> None:
         self._receive = receive
         self._send = send
         self._left = max_bytes
+        self._signs = dict.fromkeys(signs, MAX_SIGNS)
 
     @property
     def too_large(self) -> bool:
-        """Whether more bytes came than may."""
-        return self._left < 0
+        """Whether more came than may."""
+        return min(self._left, *self._signs.values()) < 0 if self._signs else self._left < 0
 
     async def receive(self) -> Message:
         """Pass a message on, or raise `_TooLarge`."""
         message = await self._receive()
-        self._left -= len(message.get("body", b""))
+        body = message.get("body", b"")
+        self._left -= len(body)
+        for sign in self._signs:
+            self._signs[sign] -= body.count(sign)
         if self.too_large:
             raise _TooLarge
         return message

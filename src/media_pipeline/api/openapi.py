@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from media_pipeline.api.problems import FieldProblem, ProblemBody
+from media_pipeline.api.problems import FieldProblem, ProblemBody, documented
 
 DESCRIPTION = (
     "Every media operation is an asynchronous job: a POST answers at once with a job's id, and what becomes "
@@ -41,6 +41,26 @@ def _describe_problems(document: dict[str, Any]) -> None:
     for operations in document["paths"].values():
         for operation in operations.values():
             _replace_validation_answer(operation["responses"])
+            _describe_scopes(operation)
+            _describe_limits(operation)
+
+
+def _describe_scopes(operation: dict[str, Any]) -> None:
+    """Say that one of several scopes is enough, what happens without it, and that there may be limits."""
+    for requirement in operation.get("security", [])[:]:
+        ((scheme, scopes),) = requirement.items()
+        operation["security"] = [{scheme: [scope]} for scope in scopes]
+        _add_answers(operation, 403, 429)
+
+
+def _describe_limits(operation: dict[str, Any]) -> None:
+    """Say that a request may be too long."""
+    _add_answers(operation, 414, 431, *([413] if "requestBody" in operation else []))
+
+
+def _add_answers(operation: dict[str, Any], *statuses: int) -> None:
+    for status, answer in documented(*statuses).items():
+        operation["responses"].setdefault(str(status), answer)
 
 
 def _replace_validation_answer(responses: dict[str, Any]) -> None:

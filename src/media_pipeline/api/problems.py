@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import ClassVar, Final
@@ -12,12 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from media_pipeline.errors import MediaPipelineError
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS: Final = 20
 MAX_FIELD_NAME: Final = 200
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _log = structlog.get_logger(__name__)
 
 
@@ -73,6 +76,8 @@ class ProblemBody(BaseModel):
 STATUS_BY_CODE: Mapping[str, int] = {
     "bad_media": 422,
     "bus_unavailable": 503,
+    "daily_items_used": 429,
+    "daily_spend_used": 429,
     "database_unavailable": 503,
     "empty_file": 422,
     "wrong_size": 422,
@@ -92,6 +97,8 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "storage_full": 507,
     "storage_unavailable": 503,
     "too_large": 413,
+    "too_many_jobs": 429,
+    "too_many_requests": 429,
     "too_many_streams": 429,
     "type_not_allowed": 415,
     "unsupported": 422,
@@ -124,7 +131,7 @@ def problem_response(
     out = dict(headers or {})
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         out.setdefault("Retry-After", "1")
-    return JSONResponse(body.model_dump(exclude_none=True), status, out, MEDIA_TYPE)
+    return JSONResponse(body.model_dump(exclude_none=True), int(status), out, MEDIA_TYPE)
 
 
 def install_problems(app: FastAPI) -> None:
@@ -147,7 +154,9 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
     status = STATUS_BY_CODE.get(code)
     if status is None:
         return await _on_bug(request, error)
-    return problem_response(status, code, str(error))
+    wait = getattr(error, "retry_after", None)
+    headers = None if wait is None else {"Retry-After": str(math.ceil(wait))}
+    return problem_response(status, code, str(error), headers=headers)
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
@@ -163,15 +172,26 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     return problem_response(422, "invalid_request", f"The request is not valid: {said}.", errors=fields)
 
 
-async def _on_http(_: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-    return problem_response(status, code, f"{str(error.detail).rstrip('.')}.", headers=error.headers)
+    headers = _allowed(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return problem_response(status, code, f"{str(error.detail).rstrip('.')}.", headers=headers)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """Name the methods of every route of a path; the framework names those of the first."""
+
+    def fits(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return {"Allow": ", ".join(filter(fits, _METHODS))}
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    _log.error("request.failed", path=request.url.path, error=type(error).__name__, exc_info=error)
+    _log.error("request.failed", path=request.scope["path"], error=type(error).__name__, exc_info=error)
     return problem_response(500, "internal", "Something broke on our side; it has been logged.")
 
 

@@ -1,7 +1,9 @@
-"""uvicorn's HTTP protocol, able to give a connection away to the stream that was asked for on it.
+"""uvicorn's HTTP protocol, with limits for what comes before a body, and able to give a connection away.
 
-It reaches into uvicorn, and so is used with the releases that its tests have seen. With any other, streams
-take the portable way: see `realtime/push.py`.
+A request whose address or headers are too long is refused before anybody looks at it, and a connection that
+takes too long to send them is closed. One that asks for a stream may become that stream's own. All this
+reaches into uvicorn, and so is used with the releases that its tests have seen. With any other, streams take
+the portable way (see `realtime/push.py`), and the limits of a head are that release's own.
 """
 
 from __future__ import annotations
@@ -13,10 +15,24 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from media_pipeline.api.detached import EXTENSION, Detached, Headers
+from media_pipeline.api.problems import problem_response
 
 FIRST: Final = (0, 54)
 BEFORE: Final = (0, 55)
 """The releases of uvicorn whose inside this file knows."""
+
+MAX_URL_BYTES: Final = 16 * 1024
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Of address and headers together; a token has 8 KiB at most."""
+MAX_HEADERS: Final = 200
+LONG_URL: Final = (414, "uri_too_long", f"The address is longer than {MAX_URL_BYTES:,} bytes.")
+LONG_HEAD: Final = (
+    431,
+    "head_too_large",
+    f"Address and headers are over {MAX_HEAD_BYTES:,} bytes or {MAX_HEADERS} lines.",
+)
+HEAD_SECONDS: Final = 30.0
+"""How long a head may take to arrive, from its connection's beginning or its first byte."""
 
 
 def choose_protocol(version: str = uvicorn.__version__) -> type[asyncio.Protocol] | Literal["auto"]:
@@ -26,12 +42,68 @@ def choose_protocol(version: str = uvicorn.__version__) -> type[asyncio.Protocol
 
 
 class DetachingProtocol(HttpToolsProtocol):
-    """A connection that offers itself to the application, with each request."""
+    """A connection that offers itself to the application, with each request whose head is within limits."""
+
+    _in_head = True
+    _head_bytes = 0
+    _patience: asyncio.TimerHandle | None = None
+    _refusal: tuple[int, str, str] = (400, "bad_request", "This is not a request of HTTP/1.1.")
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(HEAD_SECONDS, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refusal = LONG_HEAD
+                self.send_400_response("")
+            elif self._patience is None:
+                self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._stop_waiting()
+        self._check_head()
         super().on_headers_complete()
         # The application begins in the next turn of the loop, and finds it.
         self.scope["extensions"] = {EXTENSION: Offer(self, self.cycle)}  # type: ignore[dict-item] # not uvicorn's
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
+        """Refuse what is no request, or too long for one, and close."""
+        status, code, sentence = self._refusal
+        answer = problem_response(status, code, sentence, headers={"Connection": "close"})
+        lines = [
+            b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *answer.raw_headers)
+        ]
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", bytes(answer.body))))
+        self.transport.close()
+
+    def _check_head(self) -> None:
+        """Raise for a head that is too long; the parser turns that into a refusal."""
+        head = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if len(self.url) > MAX_URL_BYTES:
+            self._refusal = LONG_URL
+        elif head > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
+            self._refusal = LONG_HEAD
+        else:
+            return
+        raise ValueError(self._refusal)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
 
 class Offer:

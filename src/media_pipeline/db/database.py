@@ -44,8 +44,11 @@ class Database(Protocol):
         """Read rows; sees every write that has returned."""
         ...
 
-    async def execute(self, statement: Statement, params: Params) -> list[Row]:
-        """Write in a transaction of its own; return what the statement returns."""
+    async def execute(self, statement: Statement, params: Params, *, durable: bool = True) -> list[Row]:
+        """Write in a transaction of its own; return what the statement returns.
+
+        What is not `durable` may be lost with the machine, and does not wait for its disk.
+        """
         ...
 
     async def apply(self, effects: Sequence[Effect]) -> None:

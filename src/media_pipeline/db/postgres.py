@@ -64,8 +64,8 @@ class PostgresDatabase:
     async def fetch(self, statement: Statement, params: Columns) -> list[Row]:
         return [] if _holds_nul(params) else await self.write(statement, params, repeatable=True)
 
-    async def execute(self, statement: Statement, params: Params) -> list[Row]:
-        return [] if _holds_nul(params) else await self.write(statement, params)
+    async def execute(self, statement: Statement, params: Params, *, durable: bool = True) -> list[Row]:
+        return [] if _holds_nul(params) else await self.write(statement, params, quick=not durable)
 
     async def write(
         self, statement: Statement, params: Columns, *, repeatable: bool = False, quick: bool = False

@@ -84,8 +84,8 @@ class SqliteDatabase:
     async def fetch(self, statement: Statement, params: Params) -> list[Row]:
         return await self.read(lambda conn: _rows(conn, statement, params))
 
-    async def execute(self, statement: Statement, params: Params) -> list[Row]:
-        return await self.transact(lambda conn: _rows(conn, statement, params))
+    async def execute(self, statement: Statement, params: Params, *, durable: bool = True) -> list[Row]:
+        return await self.transact(lambda conn: _rows(conn, statement, params), durable=durable)
 
     async def apply(self, effects: Sequence[Effect]) -> None:
         await self.transact(lambda conn: apply_effects(conn, effects))

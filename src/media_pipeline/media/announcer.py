@@ -13,10 +13,11 @@ import structlog
 
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.media.limits import Allowance, LimitReached
 from media_pipeline.media.present import named_objects, present_result
 from media_pipeline.media.quota import Quota
 from media_pipeline.queue.job import Failure, Job, JobState, NewJob
-from media_pipeline.queue.queue import Enqueued, Queue
+from media_pipeline.queue.queue import Enqueued, IdempotencyConflict, Queue
 from media_pipeline.realtime.events import (
     GENERATION,
     PROCESS,
@@ -46,18 +47,45 @@ _UNEXPLAINED: Final = Failure(code="internal", message="The job failed; no reaso
 class JobAnnouncer:
     """The `Announcer` of a program with a queue, a bus and a store."""
 
-    def __init__(self, queue: Queue, publisher: Publisher, store: Store, quota: Quota) -> None:
+    def __init__(
+        self, queue: Queue, publisher: Publisher, store: Store, quota: Quota, allowance: Allowance
+    ) -> None:
         self._queue = queue
         self._quota = quota
+        self._allowance = allowance
         self._publisher = publisher
         self._store = store
 
     async def enqueue(self, new: NewJob) -> Enqueued:
-        """Keep a job and tell that it stands in the queue; a repeated request is answered, not told again."""
-        enqueued = await self._queue.enqueue(new)
+        """Keep a job and tell that it stands in the queue; a repeated request is answered, not told again.
+
+        Raises `LimitReached` when its user may have no more jobs now; what was promised to one that is not
+        kept is taken back.
+        """
+        await self._admit(new)
+        try:
+            enqueued = await self._queue.enqueue(new)
+        except IdempotencyConflict:
+            await self._take_back(new)
+            raise
         if enqueued.created:
             await self.queued(enqueued.job)
+        else:
+            await self._take_back(new)
         return enqueued
+
+    async def _admit(self, new: NewJob) -> None:
+        try:
+            await self._allowance.promise(new)
+        except LimitReached:
+            key = new.idempotency_key
+            if key is None or await self._queue.find(new.user_id, key) is None:
+                await self._take_back(new)
+                raise
+
+    async def _take_back(self, new: NewJob) -> None:
+        await self._allowance.withdraw(new.id)
+        await self._quota.release(new.id)
 
     async def queued(self, job: Job) -> None:
         """Tell that a job stands in the queue; an upload begins right away.
@@ -77,6 +105,7 @@ class JobAnnouncer:
     async def ended(self, job: Job) -> None:
         await self._publish(job, await self._end(job))
         await self._tidy(job)
+        await self._allowance.settle(job)
         await self._queue.settle(job.id)
 
     async def lost(self, job: Job) -> None:

@@ -21,6 +21,7 @@ from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.library import Kept, Library
+from media_pipeline.media.limits import Allowance
 from media_pipeline.media.quota import Quota
 from media_pipeline.queue.queue import JobNotFound, Queue
 from media_pipeline.realtime.events import MediaDeleted
@@ -53,6 +54,7 @@ class Sweeper:
         store: Store,
         publisher: Publisher,
         quota: Quota,
+        allowance: Allowance,
         *,
         clock: Clock,
         interval: float,
@@ -62,6 +64,7 @@ class Sweeper:
         self._store = store
         self._publisher = publisher
         self._quota = quota
+        self._allowance = allowance
         self._clock = clock
         self._interval = interval
 
@@ -79,6 +82,7 @@ class Sweeper:
     async def sweep(self) -> Swept:
         """Make rows and objects of every user agree; raises what keeps it from going on."""
         await self._quota.forget_expired()
+        await self._allowance.forget_old()
         objects = rows = 0
         owner = await self._queue.next_owner(UserId(""))
         while owner is not None:

@@ -115,8 +115,6 @@ class Uploads:
                 request_hash=request_hash,
             )
         )
-        if not enqueued.created:
-            await self._quota.release(job_id)
         if enqueued.created and permission.chunk_bytes is not None:
             return Beginning(enqueued.job, path, permission)
         return await self._permit(enqueued.job, origin)

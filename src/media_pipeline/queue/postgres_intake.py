@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Sequence
 
 from media_pipeline.db.group import Group
 from media_pipeline.db.postgres import Columns
-from media_pipeline.queue.job import JobState, NewJob
+from media_pipeline.ids import UserId
+from media_pipeline.queue.job import Job, JobState, NewJob
 from media_pipeline.queue.postgres_table import Table
 from media_pipeline.queue.queue import Enqueued, IdempotencyConflict
 from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, read_job, read_new
@@ -24,6 +25,11 @@ class Intake:
 
     def enqueue(self, new: NewJob) -> Awaitable[Enqueued]:
         return self._group.join(new)
+
+    async def find(self, user_id: UserId, key: str) -> Job | None:
+        params: Columns = {"ids": [], "user_ids": [user_id], "keys": [key]}
+        rows = await self._table.read("known", params)
+        return next((read_job(row) for row in rows if not _is_over(row)), None)
 
     async def _take_in(self, asked: Sequence[NewJob]) -> list[Enqueued | Exception]:
         answers: dict[int, Enqueued | Exception] = {}
@@ -75,7 +81,7 @@ class Intake:
         }
         rows = await self._table.read("known", params)
         ids = {new.id for new in asked}
-        over = [row for row in rows if row["id"] not in ids and row["created_at"] <= row["now"] - KEY_LIFE_US]
+        over = [row for row in rows if row["id"] not in ids and _is_over(row)]
         if over:
             before = max(row["created_at"] for row in over)
             forget: Columns = {"ids": [row["id"] for row in over], "before": before}
@@ -96,6 +102,10 @@ def _columns(new: NewJob) -> dict[str, str | int | None]:
         "digest": new.request_hash,
         "original": new.retry_of,
     }
+
+
+def _is_over(row: JobRow) -> bool:
+    return bool(row["created_at"] <= row["now"] - KEY_LIFE_US)
 
 
 def _match(new: NewJob, known: Sequence[JobRow]) -> JobRow | None:

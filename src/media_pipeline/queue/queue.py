@@ -114,6 +114,10 @@ class Queue(Protocol):
         """Return a job, or raise `JobNotFound`."""
         ...
 
+    async def find(self, user_id: UserId, idempotency_key: str) -> Job | None:
+        """Return the job that a key stands for, if it does."""
+        ...
+
     async def list_jobs(
         self, user_id: UserId, *, after: tuple[float, JobId] | None = None, limit: int = 50
     ) -> Page:

@@ -80,6 +80,18 @@ async def test_a_key_for_another_request_conflicts(floor: Floor) -> None:
     assert len((await floor.queue.list_jobs(ANN)).jobs) == 1
 
 
+async def test_a_key_is_found_while_it_stands_for_a_job(floor: Floor) -> None:
+    """A key leads its user, and nobody else, to its job for 24 hours, without making anything."""
+    assert await floor.queue.find(ANN, "k") is None
+    job = await floor.ask(key="k")
+    found = await floor.queue.find(ANN, "k")
+    assert found is not None
+    assert found.id == job.id
+    assert await floor.queue.find(BOB, "k") is None
+    floor.engine.advance(DAY + 1)
+    assert await floor.queue.find(ANN, "k") is None
+
+
 async def test_users_do_not_share_keys(floor: Floor) -> None:
     """The same key of two users stands for two jobs."""
     assert (await floor.ask(ANN, key="k")).id != (await floor.ask(BOB, key="k")).id

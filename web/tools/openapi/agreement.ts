@@ -18,6 +18,7 @@ interface Named {
   JobList: Contract.JobPage;
   JobRef: Contract.JobRef;
   JobView: Contract.Job;
+  LimitView: Contract.UsageLimit;
   MediaChange: Contract.MediaChange;
   MediaDeleted: Contract.MediaDeletion;
   MediaDeletion: Contract.MediaFilter & { paths?: string[] };

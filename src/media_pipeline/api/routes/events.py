@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from media_pipeline.api.auth import Caller, Identity
+from media_pipeline.api.auth import Identity, Reader
 from media_pipeline.api.detached import Detachable, Detached, Headers
 from media_pipeline.api.problems import documented
 from media_pipeline.ids import JobId
@@ -55,7 +55,7 @@ def events_routes(hub: Hub, *, snapshot: Snapshot) -> APIRouter:
         responses={**documented(401, 404, 422, 429, 503), 200: {"description": DESCRIPTION}},
     )
     async def follow(
-        caller: Caller,
+        caller: Reader,
         job_id: JobQuery = None,
         position: PositionHeader = None,
         asked_position: PositionQuery = None,

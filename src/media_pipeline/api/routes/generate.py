@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from media_pipeline.api.accepted import accepted
-from media_pipeline.api.auth import Caller
+from media_pipeline.api.auth import Maker, Reader
 from media_pipeline.api.bodies import (
     GenerateImage,
     GenerateVideo,
@@ -45,18 +45,18 @@ def generate_routes(
 
     @router.post("/generate/image", status_code=202, responses=_ERRORS, summary="Generate images as a job")
     async def generate_image(
-        body: GenerateImage, caller: Caller, response: Response, key: IdempotencyKey = None
+        body: GenerateImage, caller: Maker, response: Response, key: IdempotencyKey = None
     ) -> JobRef:
         return accepted(await begin("image", body, caller.user_id, key), response)
 
     @router.post("/generate/video", status_code=202, responses=_ERRORS, summary="Generate a video as a job")
     async def generate_video(
-        body: GenerateVideo, caller: Caller, response: Response, key: IdempotencyKey = None
+        body: GenerateVideo, caller: Maker, response: Response, key: IdempotencyKey = None
     ) -> JobRef:
         return accepted(await begin("video", body, caller.user_id, key), response)
 
     @router.get("/providers", responses=documented(401), summary="What can be asked for now")
-    async def list_providers(_: Caller) -> ProviderList:
+    async def list_providers(_: Reader) -> ProviderList:
         return ProviderList(providers=[_view(offer) for offer in await manager.models()])
 
     return router

@@ -11,11 +11,12 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic.alias_generators import to_camel
 
 from media_pipeline.api.accepted import accepted
-from media_pipeline.api.auth import Caller
+from media_pipeline.api.auth import Identity, Reader, Steerer
 from media_pipeline.api.bodies import AttemptView, JobError, JobList, JobRef, JobView
 from media_pipeline.api.cursors import read_cursor, write_cursor
 from media_pipeline.api.idempotency import IdempotencyKey, hash_request
 from media_pipeline.api.problems import Problem, documented
+from media_pipeline.api.scopes import require, scope_of
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.present import iso, present_result
@@ -61,24 +62,28 @@ def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer) -> APIRoute
 
     @router.get("/jobs", responses=documented(401, 422), summary="Your jobs, newest first")
     async def list_jobs(
-        caller: Caller,
+        caller: Reader,
         cursor: Annotated[str | None, Query(max_length=512)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        user: Annotated[str | None, Query(max_length=255, description="another's; scope `admin`")] = None,
     ) -> JobList:
+        if user is not None and user != caller.user_id:
+            require(caller.scopes, "admin")
         after = read_cursor(cursor, JobPlace) if cursor else None
-        page = await queue.list_jobs(caller.user_id, after=after, limit=limit)
+        page = await queue.list_jobs(UserId(user or caller.user_id), after=after, limit=limit)
         views = [await view_job(store, job) for job in page.jobs]
         return JobList(jobs=views, next_cursor=write_cursor(page.next) if page.next else None)
 
     @router.get("/jobs/{job_id}", responses=documented(401, 404), summary="One job")
-    async def get_job(job_id: JobPath, caller: Caller) -> JobView:
-        return await view_job(store, await own_job(queue, caller.user_id, job_id))
+    async def get_job(job_id: JobPath, caller: Reader) -> JobView:
+        return await view_job(store, await _reach(queue, caller, job_id))
 
     @router.post(
         "/jobs/{job_id}/cancel", status_code=202, responses=documented(401, 404, 409), summary="Stop a job"
     )
-    async def cancel_job(job_id: JobPath, caller: Caller) -> JobRef:
-        await own_job(queue, caller.user_id, job_id)
+    async def cancel_job(job_id: JobPath, caller: Steerer) -> JobRef:
+        reached = await _reach(queue, caller, job_id)
+        require(caller.scopes, scope_of(reached.kind))
         job = await queue.cancel(job_id)
         if job.ended:
             await announcer.ended(job)
@@ -92,7 +97,7 @@ def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer) -> APIRoute
     )
     async def retry_job(
         job_id: JobPath,
-        caller: Caller,
+        caller: Steerer,
         response: Response,
         key: IdempotencyKey = None,
         *,
@@ -101,6 +106,7 @@ def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer) -> APIRoute
         ] = False,
     ) -> JobRef:
         first = await own_job(queue, caller.user_id, job_id)
+        require(caller.scopes, scope_of(first.kind))
         if not accept_charge:
             _warn_of_charge(first)
         enqueued = await announcer.enqueue(_again(first, key))
@@ -115,6 +121,13 @@ async def own_job(queue: Queue, user_id: UserId, job_id: JobId) -> Job:
     if job.user_id != user_id:
         raise JobNotFound("There is no such job.")
     return job
+
+
+async def _reach(queue: Queue, caller: Identity, job_id: JobId) -> Job:
+    """Return a job of the caller; with the scope `admin`, of anybody."""
+    if "admin" in caller.scopes:
+        return await queue.get(job_id)
+    return await own_job(queue, caller.user_id, job_id)
 
 
 async def read_history(queue: Queue, announcer: JobAnnouncer, user_id: UserId, job_id: JobId) -> list[Event]:

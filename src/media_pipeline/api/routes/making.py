@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from media_pipeline.api.accepted import accepted
-from media_pipeline.api.auth import Caller
+from media_pipeline.api.auth import Uploader
 from media_pipeline.api.bodies import JobRef
 from media_pipeline.api.idempotency import IdempotencyKey, hash_request
 from media_pipeline.api.operations import ImportMedia, ProcessMedia
@@ -25,7 +25,7 @@ def making_routes(imports: Imports, processing: Processing) -> APIRouter:
         summary="Import a file as a job",
     )
     async def import_media(
-        body: ImportMedia, caller: Caller, response: Response, key: IdempotencyKey = None
+        body: ImportMedia, caller: Uploader, response: Response, key: IdempotencyKey = None
     ) -> JobRef:
         job_id = await imports.begin(
             caller.user_id,
@@ -43,7 +43,7 @@ def making_routes(imports: Imports, processing: Processing) -> APIRouter:
         summary="Make a new item of another as a job",
     )
     async def process_media(
-        body: ProcessMedia, caller: Caller, response: Response, key: IdempotencyKey = None
+        body: ProcessMedia, caller: Uploader, response: Response, key: IdempotencyKey = None
     ) -> JobRef:
         job_id = await processing.begin(
             caller.user_id,

@@ -54,7 +54,7 @@ def studio_routes(folder: Path | None, tokens: Tokens | None) -> APIRouter:
     @router.get("/assets/{name}")
     @router.get("/{name}.svg")
     async def asset(request: Request, name: str) -> Response:
-        file = _find(folder, request.url.path.lstrip("/"))
+        file = _find(folder, request.scope["path"].lstrip("/"))
         if file is None:
             raise Problem(404, "not_found", f"The studio has no file {name!r}.")
         return FileResponse(file, headers={**_HEADERS, **_FOREVER})

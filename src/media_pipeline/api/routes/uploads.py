@@ -7,7 +7,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request
 
-from media_pipeline.api.auth import Caller
+from media_pipeline.api.auth import Uploader
 from media_pipeline.api.bodies import (
     Resumable,
     UploadCount,
@@ -40,7 +40,7 @@ def uploads_routes(
         summary="Announce a file",
     )
     async def init_upload(
-        request: Request, body: UploadInit, caller: Caller, key: IdempotencyKey = None
+        request: Request, body: UploadInit, caller: Uploader, key: IdempotencyKey = None
     ) -> UploadPermission:
         begun = await uploads.begin(
             caller.user_id,
@@ -66,7 +66,7 @@ def uploads_routes(
         responses=documented(400, 401, 403, 404, 409, 413, 415, 422, 503),
         summary="Say that the bytes are there",
     )
-    async def complete_upload(body: UploadPath, caller: Caller) -> UploadDone:
+    async def complete_upload(body: UploadPath, caller: Uploader) -> UploadDone:
         job = await uploads.complete(caller.user_id, body.object_path)
         url = await store.get_url(body.object_path)
         return UploadDone(url=url, path=body.object_path, job_id=job.id)
@@ -77,7 +77,7 @@ def uploads_routes(
         responses=documented(400, 401, 404, 422, 503),
         summary="Tell your other tabs how far you are",
     )
-    async def count_upload(body: UploadCount, caller: Caller) -> None:
+    async def count_upload(body: UploadCount, caller: Uploader) -> None:
         job = await uploads.job_of(body.object_path)
         if job is None or job.user_id != caller.user_id:
             raise UploadNotFound("You have no upload at this path.")

@@ -268,4 +268,14 @@ export interface MediaUsage {
   objects: number;
   quotaBytes: number | null;
   quotaObjects: number | null;
+  limits: UsageLimit[];
+}
+
+/** One limit of the caller: so many, or US dollars of `spend`. Seconds: how long it lasts and when it ends. */
+export interface UsageLimit {
+  name: 'requests' | 'jobs' | 'items' | 'spend';
+  limit: number;
+  left: number;
+  window?: number | null;
+  resets?: number | null;
 }

@@ -18,7 +18,8 @@ export interface Usage extends ReadableStore<UsageState> {
 const UNKNOWN: UsageState = { usage: null, error: null };
 
 // An end of a job keeps or releases what was promised to it; a beginning promises.
-const MOVES = /^(ready|reset|media_deleted|upload_started|job_cancelled|.*_(complete|failed))$/;
+const MOVES =
+  /^(ready|reset|media_deleted|upload_started|job_(queued|cancelled)|.*_(complete|failed))$/;
 
 /** The client's one view of how much its user keeps, and may keep. */
 export const getUsage = /* @__PURE__ */ perClient(createUsage);

@@ -147,7 +147,7 @@ test('under StrictMode a file is announced once', async () => {
 });
 
 test('useMediaUsage tells under StrictMode what is kept', async () => {
-  const usage = { bytes: 5, objects: 1, quotaBytes: 10, quotaObjects: null };
+  const usage = { bytes: 5, objects: 1, quotaBytes: 10, quotaObjects: null, limits: [] };
   stubService({ 'GET /media/usage': usage });
   const { result, unmount } = renderHook(() => useMediaUsage(options()), strict);
   expect(result.current.usage).toBeNull();

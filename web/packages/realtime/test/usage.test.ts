@@ -4,7 +4,13 @@ import { getUsage } from '../src/usage.js';
 import { bearerOf, createTestEvents, refusal, stubService } from './doubles.js';
 
 const ROUTE = 'GET /media/usage';
-const used = (bytes: number) => ({ bytes, objects: 1, quotaBytes: 100, quotaObjects: null });
+const used = (bytes: number) => ({
+  bytes,
+  objects: 1,
+  quotaBytes: 100,
+  quotaObjects: null,
+  limits: [],
+});
 
 function setUp(routes: Parameters<typeof stubService>[0]) {
   const service = stubService(routes);
@@ -23,6 +29,9 @@ test('usage is read again after what changes it, and not after what does not', a
   expect(service.calls).toHaveLength(1);
   events.say('upload_complete', { jobId: 'j' });
   await vi.waitFor(() => expect(bytes()).toBe(2));
+  service.routes[ROUTE] = used(3);
+  events.say('job_queued', { jobId: 'k' });
+  await vi.waitFor(() => expect(bytes()).toBe(3));
   leave();
   expect(events.listeners.size).toBe(0);
 });
