@@ -11,7 +11,7 @@ STUDIO := web/apps/studio/dist/index.html
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f \
   \( -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -name '*.svg' \) -print)
 
-.PHONY: help dev test check lint types contracts test-python test-web journey journey-long example test-long bench format wheel clean
+.PHONY: help dev test check lint types contracts test-python test-web journey journey-long example test-long bench format wheel sbom licences clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,10 +66,16 @@ format: .venv/ready web/node_modules/ready ## Write the code as the linters want
 	@ruff check --fix . && ruff format .
 	@cd web && npm run --silent format
 
-wheel: .venv/ready $(STUDIO) ## Build the wheel with the studio inside
-	@rm -rf src/media_pipeline/studio && cp -r web/apps/studio/dist src/media_pipeline/studio
-	@$(UV) build --wheel --out-dir dist
-	@rm -rf src/media_pipeline/studio
+wheel: .venv/ready $(STUDIO) ## Build wheel and sdist with the studio inside, and requirements with hashes
+	@sh scripts/package.sh dist
+
+sbom: .venv/ready web/node_modules/ready ## List what the program and the pages are made of (CycloneDX)
+	@mkdir -p dist
+	@$(UV) export --quiet --locked --no-dev --format cyclonedx1.5 --output-file dist/media-pipeline.cdx.json
+	@cd web && npm sbom --silent -w @project/studio --sbom-type application --sbom-format cyclonedx > ../dist/media-pipeline-web.cdx.json
+
+licences: .venv/ready ## Write the licences of what the program needs into docs/third-party.md
+	@python scripts/licences.py
 
 clean: ## Remove everything that was fetched or built
 	rm -rf .venv .uv dist build web/node_modules web/*/*/dist
