@@ -25,7 +25,7 @@ def is_fit(expression: str) -> bool:
 
 def test_every_package_is_listed_with_a_fit_licence() -> None:
     """The page is what `make licences` writes, and nothing in it asks for more than the project can give."""
-    script = [sys.executable, ROOT / "scripts/licences.py", "--print"]
+    script = [sys.executable, str(ROOT / "scripts/licences.py"), "--print"]
     rows = subprocess.run(script, check=True, capture_output=True, text=True).stdout
     licences = dict(re.findall(r"^\| (\S+) \| (.+) \|$", rows, re.MULTILINE))
     assert {"fastapi", "psycopg-binary"} <= licences.keys()
