@@ -11,7 +11,7 @@ STUDIO := web/apps/studio/dist/index.html
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f \
   \( -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -name '*.svg' \) -print)
 
-.PHONY: help dev test check lint types contracts test-python test-web journey journey-long example test-long bench format wheel sbom licences clean
+.PHONY: help dev test check lint types contracts docs test-python test-web journey journey-long example test-long bench format wheel sbom licences clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ dev: .venv/ready $(STUDIO) ## Run service, worker and studio page in one process
 
 test: check test-web journey test-python ## Prove everything: what CI runs
 
-check: lint types contracts ## Lint, format, types and import contracts, without running anything
+check: lint types contracts docs ## Lint, format, types, import contracts and links, without running anything
 
 lint: .venv/ready
 	@ruff check .
@@ -32,6 +32,9 @@ types: .venv/ready
 
 contracts: .venv/ready
 	@lint-imports --no-logo
+
+docs: .venv/ready ## Build the site of the pages into build/site
+	@sh scripts/site.sh
 
 test-web: .venv/ready web/node_modules/ready $(STUDIO) ## The web packages' lint, types, tests and sizes
 	@cd web && npm run --silent check && npm test --silent && npm run --silent size
