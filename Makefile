@@ -11,7 +11,7 @@ STUDIO := web/apps/studio/dist/index.html
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f \
   \( -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -name '*.svg' \) -print)
 
-.PHONY: help dev test check lint types contracts test-python test-web journey journey-long example test-long bench format wheel clean
+.PHONY: help dev test check lint types contracts docs test-python test-web journey journey-long example test-long bench format wheel sbom licences clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ dev: .venv/ready $(STUDIO) ## Run service, worker and studio page in one process
 
 test: check test-web journey test-python ## Prove everything: what CI runs
 
-check: lint types contracts ## Lint, format, types and import contracts, without running anything
+check: lint types contracts docs ## Lint, format, types, import contracts and links, without running anything
 
 lint: .venv/ready
 	@ruff check .
@@ -32,6 +32,9 @@ types: .venv/ready
 
 contracts: .venv/ready
 	@lint-imports --no-logo
+
+docs: .venv/ready ## Build the site of the pages into build/site
+	@sh scripts/site.sh
 
 test-web: .venv/ready web/node_modules/ready $(STUDIO) ## The web packages' lint, types, tests and sizes
 	@cd web && npm run --silent check && npm test --silent && npm run --silent size
@@ -66,10 +69,16 @@ format: .venv/ready web/node_modules/ready ## Write the code as the linters want
 	@ruff check --fix . && ruff format .
 	@cd web && npm run --silent format
 
-wheel: .venv/ready $(STUDIO) ## Build the wheel with the studio inside
-	@rm -rf src/media_pipeline/studio && cp -r web/apps/studio/dist src/media_pipeline/studio
-	@$(UV) build --wheel --out-dir dist
-	@rm -rf src/media_pipeline/studio
+wheel: .venv/ready $(STUDIO) ## Build wheel and sdist with the studio inside, and requirements with hashes
+	@sh scripts/package.sh dist
+
+sbom: .venv/ready web/node_modules/ready ## List what the program and the pages are made of (CycloneDX)
+	@mkdir -p dist
+	@$(UV) export --quiet --locked --no-dev --format cyclonedx1.5 --output-file dist/media-pipeline.cdx.json
+	@cd web && npm sbom --silent -w @project/studio --sbom-type application --sbom-format cyclonedx > ../dist/media-pipeline-web.cdx.json
+
+licences: .venv/ready ## Write the licences of what the program needs into docs/third-party.md
+	@python scripts/licences.py
 
 clean: ## Remove everything that was fetched or built
 	rm -rf .venv .uv dist build web/node_modules web/*/*/dist

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.docs.pages import PAGES, ROOT
+
 README = (ROOT / "README.md").read_text("utf-8")
 WALK = re.search(r"^## The walk$(.*?)^## ", README, re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Run the program as `make dev` does and give its address and its environment."""
-    env = {**os.environ, "PORT": "0", "XDG_STATE_HOME": str(tmp_path / "state")}
-    command = [str(ROOT / ".venv/bin/media-pipeline"), "dev"]
-    process = subprocess.Popen(
-        command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert process.stdout is not None
-    address = re.search(r"http://\S+", process.stdout.readline())
-    assert address is not None
-    yield address[0], env
-    process.terminate()
-    process.wait(20)
-    process.stdout.close()
 
 
 def test_the_walk_works_as_it_is_written(service: tuple[str, dict[str, str]], tmp_path: Path) -> None:
@@ -52,7 +34,7 @@ def test_the_walk_works_as_it_is_written(service: tuple[str, dict[str, str]], tm
     assert next(tmp_path.glob("*/waves.mp4")).read_bytes()[4:8] == b"ftyp"
 
 
-@pytest.mark.parametrize("page", sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("*.md")))
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     """Every relative link of the project's pages names a file that is there."""
     text = (ROOT / page).read_text("utf-8")

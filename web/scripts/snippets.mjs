@@ -9,7 +9,7 @@ const pages = [
   '../README.md',
   '../docs/**/*.md',
   '../examples/*/README.md',
-  'packages/realtime/README.md',
+  'packages/*/README.md',
 ];
 const folder = join(web, 'build', 'snippets');
 
@@ -20,6 +20,11 @@ declare const file: File;
 declare const files: File[];
 declare const headers: Record<string, string>;
 declare const service: import('@project/realtime').ServiceOptions;
+declare const mediaUpload: import('@project/realtime').MediaUpload;
+declare const items: import('@project/ui').LibraryItem[];
+declare const nonce: string;
+declare function refetchMedia(): void;
+declare function deleteMedia(path: string): void;
 `;
 
 rmSync(folder, { recursive: true, force: true });

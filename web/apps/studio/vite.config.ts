@@ -21,6 +21,7 @@ export default defineConfig({
     target: 'es2022',
     cssTarget: 'esnext',
     assetsInlineLimit: 0,
+    license: { fileName: 'licenses.md' },
     modulePreload: { polyfill: false },
   },
   server: { proxy: Object.fromEntries(paths.map((path) => [path, service])) },

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Build the site of all pages into build/site. They keep their places, so a link that is true in the repository is true there;
+# one that leads nowhere fails.
+set -eu
+
+cd "$(dirname "$0")/.."
+pages=build/pages
+rm -rf "$pages"
+mkdir -p "$pages/examples/react-app" "$pages/web/packages/realtime" "$pages/web/packages/ui"
+cp -- *.md LICENSE "$pages"
+cp -R docs deploy "$pages"
+for readme in examples/react-app web/packages/realtime web/packages/ui; do
+    cp "$readme/README.md" "$pages/$readme"
+done
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+zensical build --clean --strict >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
