@@ -27,6 +27,7 @@ from media_pipeline.program import DEV, SERVE, Program, Role
 from media_pipeline.remote import Remote
 from media_pipeline.settings import Settings, SettingsError, read_settings, read_shared_settings
 from media_pipeline.telemetry import configure_logging
+from media_pipeline.tracing import CannotTrace, switched_on
 from media_pipeline.worker_process import work
 
 FAILED, WRONG_USAGE = 1, 2
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Command = arguments.command
     try:
         return command(arguments)
-    except SettingsError as error:
+    except (SettingsError, CannotTrace) as error:
         return _complain(str(error), WRONG_USAGE)
     except (MediaPipelineError, OSError) as error:
         return _complain(str(error), FAILED)
@@ -120,7 +121,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _worker(arguments: argparse.Namespace) -> int:
     settings = read_shared_settings(**_given(media_concurrency=arguments.concurrency))
     configure_logging(settings.media_log)
-    work(settings, drain=arguments.drain, on_ready=partial(_say_at_work, settings.media_concurrency))
+    with switched_on():
+        work(settings, drain=arguments.drain, on_ready=partial(_say_at_work, settings.media_concurrency))
     return 0
 
 
@@ -132,7 +134,8 @@ def _listen(settings: Settings, roles: frozenset[Role]) -> int:
     from media_pipeline.server import serve  # noqa: PLC0415 - see above
 
     configure_logging(settings.media_log)
-    serve(settings, roles=roles, on_ready=_say_hello)
+    with switched_on():
+        serve(settings, roles=roles, on_ready=_say_hello)
     return 0
 
 

@@ -10,6 +10,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from media_pipeline.metrics import count_event
+from media_pipeline.tracing import note_event
 
 # the variables of a frame hold prompts, tokens and bytes
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
@@ -32,6 +33,7 @@ def configure_logging(style: Literal["text", "json"], *, level: int = logging.IN
     structlog.configure(
         processors=[
             count_event,
+            note_event,
             _drop_below(level),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,

@@ -70,6 +70,7 @@ class Moves:
             "idempotency_key": new.idempotency_key,
             "request_hash": new.request_hash,
             "retry_of": new.retry_of,
+            "trace": new.trace,
         }
         return Enqueued(read_job(conn.execute(SQL["insert"], params).fetchone()), created=True)
 

@@ -16,6 +16,7 @@ from media_pipeline.realtime import sse
 from media_pipeline.realtime.backlog import Backlog
 from media_pipeline.realtime.bus import Message, Opening, Position, Subscription
 from media_pipeline.realtime.wheel import Wheel
+from media_pipeline.tracing import tell
 
 PING: Final = sse.comment()
 READY: Final = sse.encode_frame("ready", b"{}")
@@ -48,11 +49,24 @@ class Turn:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._speakers: list[Connection] = []
+        self._traced: dict[str, tuple[float, int]] = {}
 
     def add(self, connection: Connection) -> None:
         if not self._speakers:
             asyncio.get_running_loop().call_soon(self._speak)
         self._speakers.append(connection)
+
+    def note(self, trace: str) -> None:
+        """Tell the trace of a message, once the turn is over, that it was sent and to how many."""
+        if not self._traced:
+            asyncio.get_running_loop().call_soon(self._tell)
+        began, streams = self._traced.get(trace, (self._monotonic(), 0))
+        self._traced[trace] = began, streams + 1
+
+    def _tell(self) -> None:
+        traced, self._traced = self._traced, {}
+        for trace, (began, streams) in traced.items():
+            tell("sse.send", self._monotonic() - began, parent=trace, streams=streams)
 
     def _speak(self) -> None:
         speakers, self._speakers = self._speakers, []
@@ -142,6 +156,8 @@ class Connection:
         elif not self.closed:
             self._gather().put(message)
             self._bound()
+        if message.trace is not None:
+            self._house.turn.note(message.trace)
 
     def replay(self, messages: Sequence[Message]) -> None:
         """Write what was missed in one piece: however much it is, it is no backlog."""

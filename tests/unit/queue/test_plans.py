@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from importlib.resources import files
 
 import pytest
 
+from media_pipeline.db.migrate import find_migrations
 from media_pipeline.queue.sqlite_moves import SQL
 
 FINISHED = 50_000
@@ -34,9 +34,8 @@ PLANS = {
 @pytest.fixture(scope="module")
 def conn() -> Iterator[sqlite3.Connection]:
     conn = sqlite3.connect(":memory:")
-    conn.executescript(
-        files("media_pipeline.db").joinpath("migrations/sqlite/0001_jobs.sql").read_text("utf-8")
-    )
+    for migration in find_migrations("sqlite"):
+        conn.executescript(migration.text)
     conn.executemany(
         "INSERT INTO jobs (id, user_id, kind, state, lane, ord, payload, max_failures, created_at,"
         " finished_at, result, settled) VALUES (?, ?, 'image', 'succeeded', 1, ?, '{}', 5, ?, ?, '{}', 1)",

@@ -14,9 +14,9 @@ SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs INDEXED BY jobs_active
 -- name: insert
 -- Keep a job.
 INSERT INTO jobs (id, user_id, active_user, kind, state, lane, ord, run_at, payload, max_failures,
-                  idempotency_key, request_hash, retry_of, created_at)
+                  idempotency_key, request_hash, retry_of, trace, created_at)
 VALUES (:id, :user_id, :active_user, :kind, :state, :lane, :now, :run_at, :payload, :max_failures,
-        :idempotency_key, :request_hash, :retry_of, :now)
+        :idempotency_key, :request_hash, :retry_of, :trace, :now)
 RETURNING *;
 
 -- name: get
