@@ -185,6 +185,9 @@ class Settings(BaseSettings):
     media_child_memory_bytes: int = Field(
         2 * GIB, ge=GIB // 2, description="memory of a process that decodes (Linux)"
     )
+    media_metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="where a worker serves its metrics, on `HOST`; unset: nowhere"
+    )
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
 
     @field_validator(

@@ -16,6 +16,7 @@ from media_pipeline.queue.backoff import Backoff
 from media_pipeline.queue.job import Attempt, Failure, Fence, Job, JobState, NewJob, WorkerId
 from media_pipeline.queue.queue import Beat, Depth, Doorbell, Enqueued, Outcome, Page
 from media_pipeline.queue.records import JobRow, encode, read_job, seconds
+from media_pipeline.queue.rescuer import tell_rescues
 from media_pipeline.queue.sqlite_moves import BATCH, SQL, Moves, get_job
 
 FAR_FUTURE: Final = 1 << 62
@@ -113,10 +114,10 @@ class SqliteQueue:
         await self._write("bury", {"now": self._db.now_us()})
 
     async def tend(self) -> list[Job]:
-        moved, ended = await self._db.transact(self._moves.tend)
+        moved, rescued = await self._db.transact(self._moves.tend)
         if moved:
             self._doorbell.ring("work")
-        return ended
+        return tell_rescues(rescued)
 
     async def next_due(self) -> float | None:
         rows = await self._read("next_due", {})

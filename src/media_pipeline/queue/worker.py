@@ -25,7 +25,7 @@ from media_pipeline.ids import JobId
 from media_pipeline.queue.announcer import Announcer, announce_end, announce_loss, announce_start
 from media_pipeline.queue.deadline import Deadline
 from media_pipeline.queue.handler import UNWRITABLE, Handler, Run, describe_failure
-from media_pipeline.queue.job import Job, WorkerId
+from media_pipeline.queue.job import Job, JobState, WorkerId
 from media_pipeline.queue.queue import Doorbell, LeaseLost, Outcome, Queue
 from media_pipeline.queue.slots import Slots
 from media_pipeline.tracing import following, span
@@ -195,6 +195,8 @@ class Worker:
             failpoint("after_commit")
             await announce_end(self._announcer, ended)
             failpoint("after_publish")
+        elif ended.state is JobState.SCHEDULED:
+            self._log.info("job.to_be_retried", job_id=job.id, kind=job.kind, failures=ended.failures)
 
     async def _run_to_end(self, job: Job) -> Job:
         try:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import structlog
+
 from media_pipeline.ids import UserId
 from media_pipeline.realtime import sse
 from media_pipeline.realtime.backlog import Backlog
@@ -18,9 +20,17 @@ from media_pipeline.realtime.bus import Message, Opening, Position, Subscription
 from media_pipeline.realtime.wheel import Wheel
 from media_pipeline.tracing import tell
 
+_log = structlog.get_logger(__name__)
 PING: Final = sse.comment()
 READY: Final = sse.encode_frame("ready", b"{}")
 RESET: Final = sse.encode_frame("reset", b'{"reason":"history"}')
+
+
+def opening_frame(position: str, *, lost: bool) -> bytes:
+    """Return `ready` or, where history was lost, `reset`, at a position."""
+    if lost:
+        _log.debug("stream.reset")
+    return sse.with_id(RESET if lost else READY, position)
 
 
 class Outlet(Protocol):
@@ -145,7 +155,7 @@ class Connection:
         if opening is Opening.RESUMED:
             self.replay(missed)
         else:
-            self.say(sse.with_id(READY if opening is Opening.READY else RESET, str(position)))
+            self.say(opening_frame(str(position), lost=opening is Opening.RESET))
 
     def receive(self, message: Message) -> None:
         """Write a message at the end of this loop turn; it may conflate what waits."""
