@@ -120,7 +120,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _worker(arguments: argparse.Namespace) -> int:
     settings = read_shared_settings(**_given(media_concurrency=arguments.concurrency))
-    configure_logging(settings.media_log)
+    configure_logging(settings.media_log, level=settings.media_log_level)
     with switched_on():
         work(settings, drain=arguments.drain, on_ready=partial(_say_at_work, settings.media_concurrency))
     return 0
@@ -133,7 +133,7 @@ def _given(**options: object) -> dict[str, object]:
 def _listen(settings: Settings, roles: frozenset[Role]) -> int:
     from media_pipeline.server import serve  # noqa: PLC0415 - see above
 
-    configure_logging(settings.media_log)
+    configure_logging(settings.media_log, level=settings.media_log_level)
     with switched_on():
         serve(settings, roles=roles, on_ready=_say_hello)
     return 0

@@ -189,6 +189,9 @@ class Settings(BaseSettings):
         None, ge=0, le=65535, description="where a worker serves its metrics, on `HOST`; unset: nowhere"
     )
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
+    media_log_level: Literal["debug", "info", "warning"] = Field(
+        "info", description="the least that the log shows; what it does not is counted all the same"
+    )
 
     @field_validator(
         "cors_origins",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import structlog
@@ -17,11 +18,12 @@ _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
 
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+Level = Literal["debug", "info", "warning"]
+_LEVELS: Final[Mapping[str, int]] = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 """Of what a level may hide; the rest is always written."""
 
 
-def configure_logging(style: Literal["text", "json"], *, level: int = logging.INFO) -> None:
+def configure_logging(style: Literal["text", "json"], *, level: Level = "info") -> None:
     """Write events as readable lines or as JSON; below `level` they are counted and not written."""
     renderer: Processor = (
         structlog.processors.JSONRenderer()
@@ -47,9 +49,11 @@ def configure_logging(style: Literal["text", "json"], *, level: int = logging.IN
     )
 
 
-def _drop_below(level: int) -> Processor:
+def _drop_below(level: Level) -> Processor:
+    least = _LEVELS[level]
+
     def drop(_: object, method: str, event: EventDict) -> EventDict:
-        if _LEVELS.get(method, logging.ERROR) < level:
+        if _LEVELS.get(method, logging.ERROR) < least:
             raise structlog.DropEvent
         return event
 

@@ -128,12 +128,11 @@ def problem_response(
 
 
 def install_problems(app: FastAPI) -> None:
-    """Answer every exception of `app` with a problem."""
+    """Answer every exception of `app` that is no bug with a problem; for those see `BugsCaught`."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(MediaPipelineError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_bug)
 
 
 async def _on_problem(_: Request, error: Exception) -> Response:
@@ -141,12 +140,12 @@ async def _on_problem(_: Request, error: Exception) -> Response:
     return problem_response(error.status, error.problem_code, str(error), headers=error.headers)
 
 
-async def _on_domain_error(request: Request, error: Exception) -> Response:
+async def _on_domain_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, MediaPipelineError)  # noqa: S101 - registered for this class alone
     code = str(getattr(error, "reason", error.code))
     status = STATUS_BY_CODE.get(code)
     if status is None:
-        return await _on_bug(request, error)
+        raise error
     return problem_response(status, code, str(error))
 
 
@@ -168,11 +167,6 @@ async def _on_http(_: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
     return problem_response(status, code, f"{str(error.detail).rstrip('.')}.", headers=error.headers)
-
-
-async def _on_bug(request: Request, error: Exception) -> Response:
-    _log.error("request.failed", path=request.url.path, error=type(error).__name__, exc_info=error)
-    return problem_response(500, "internal", "Something broke on our side; it has been logged.")
 
 
 def _field_name(loc: Sequence[str | int]) -> str:
