@@ -22,8 +22,9 @@ from media_pipeline.doctor import examine
 from media_pipeline.engines import build_database, open_database
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
+from media_pipeline.media.erase import Erased
 from media_pipeline.media.reindex import Verdict
-from media_pipeline.program import DEV, SERVE, Program, Role
+from media_pipeline.program import DEV, SERVE, TEND, Program, Role
 from media_pipeline.remote import Remote
 from media_pipeline.settings import Settings, SettingsError, read_settings, read_shared_settings
 from media_pipeline.telemetry import configure_logging
@@ -75,6 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add(commands, "openapi", _openapi, "print the OpenAPI document")
     _add(commands, "doctor", _doctor, "check settings, store, database and providers")
     _add(commands, "reindex", _reindex, "make library rows of stored objects that have none")
+    erasing = _add(commands, "erase", _erase, "delete everything of one user, for good")
+    erasing.add_argument("--user", required=True, type=_user, help="the `sub` of their tokens")
     _add_jobs(commands)
     return parser
 
@@ -223,6 +226,24 @@ async def _give_rows(program: Program) -> int:
         await program.stop()
     print(f"done: {_tally(counts)}")
     return FAILED if counts["failed"] else 0
+
+
+def _erase(arguments: argparse.Namespace) -> int:
+    settings = read_settings()
+    if settings.durable_store is None or not (settings.database_server or settings.database_path):
+        raise SettingsError("STORAGE_DIR: name a folder or a bucket; what memory keeps ends with the program")
+    configure_logging(settings.media_log, level="warning")
+    erased = asyncio.run(_forget_user(Program(settings, roles=TEND), arguments.user))
+    print(f"erased: {erased.jobs:,} jobs, {erased.items:,} items, {erased.objects:,} objects")
+    return 0
+
+
+async def _forget_user(program: Program, user_id: UserId) -> Erased:
+    await program.start()
+    try:
+        return await program.eraser.erase(user_id)
+    finally:
+        await program.stop()
 
 
 def _tally(counts: Counter[Verdict]) -> str:

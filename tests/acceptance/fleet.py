@@ -153,17 +153,13 @@ class Fleet:
                 started.signal(signal.SIGKILL)
             await started.process.wait()
 
+    async def command(self, *command: str, **given: object) -> asyncio.subprocess.Process:
+        """Start a command that says nothing at its beginning."""
+        return await self._spawn(self.folder / f"log-{next(self._logs)}", *command, **given)
+
     async def _start(self, *command: str, **given: object) -> Process:
         log = self.folder / f"log-{next(self._logs)}"
-        settings = {**self._given, **given}
-        with log.open("wb") as out:
-            process = await asyncio.create_subprocess_exec(
-                COMMAND,
-                *command,
-                env=environment(self.folder, **settings),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=out,
-            )
+        process = await self._spawn(log, *command, **given)
         started = Process(process, "", log)
         self._started.append(started)
         assert process.stdout is not None
@@ -172,6 +168,16 @@ class Fleet:
         assert hello, log.read_text()[-2000:]
         started.name = hello.split()[1]
         return started
+
+    async def _spawn(self, log: Path, *command: str, **given: object) -> asyncio.subprocess.Process:
+        with log.open("wb") as out:
+            return await asyncio.create_subprocess_exec(
+                COMMAND,
+                *command,
+                env=environment(self.folder, **{**self._given, **given}),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=out,
+            )
 
 
 @asynccontextmanager

@@ -156,6 +156,10 @@ class PostgresQueue:
         age: Columns = {"age": round(older_than * 1e6), "limit": limit}
         return len(await self._table.write("prune", age, repeatable=True))
 
+    async def forget(self, user_id: UserId, *, limit: int = BATCH) -> int:
+        whose: Columns = {"user_id": user_id, "limit": limit}
+        return len(await self._table.write("forget", whose, repeatable=True))
+
     async def depth(self) -> list[Depth]:
         rows = await self._table.read("depth", {})
         return [_depth(kind, rows) for kind in sorted({row["kind"] for row in rows})]

@@ -136,6 +136,9 @@ class SqliteQueue:
     async def prune(self, *, older_than: float, limit: int = BATCH) -> int:
         return len(await self._write("prune", {"before": self._after(-older_than), "limit": limit}))
 
+    async def forget(self, user_id: UserId, *, limit: int = BATCH) -> int:
+        return len(await self._write("forget", {"user_id": user_id, "limit": limit}))
+
     async def depth(self) -> list[Depth]:
         rows = await self._read("depth", {})
         return [_depth(kind, rows, self._db.now_us()) for kind in sorted({row["kind"] for row in rows})]

@@ -128,6 +128,10 @@ class Bus(Protocol):
         """
         ...
 
+    async def forget(self, user_id: UserId) -> None:
+        """Drop what is kept of a user's messages; whoever has missed some of it is told RESET."""
+        ...
+
     async def aclose(self) -> None:
         """Stop every subscription and release connections."""
         ...

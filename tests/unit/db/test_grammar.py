@@ -18,6 +18,7 @@ LIBRARY = {
     **load_statements("media_pipeline.media", "sql/library.sql"),
     **load_statements("media_pipeline.media", "sql/library.postgres.sql"),
     **load_statements("media_pipeline.media", "sql/quota.sql"),
+    **load_statements("media_pipeline.media", "sql/erase.sql"),
 }
 FLEET = load_statements("media_pipeline.generation", "sql/fleet.sql")
 STATEMENTS: Final[Mapping[str, Statement]] = {

@@ -17,6 +17,7 @@ PLANS = {
     "in_play": "jobs_active",
     "list": "jobs_of_user",
     "next_owner": "jobs_of_user",
+    "forget": "jobs_of_user",
     "held": "jobs_running",
     "claim": "jobs_ready",
     "promote": "jobs_blocked",

@@ -231,6 +231,12 @@ DELETE FROM jobs WHERE settled AND id IN (
   SELECT id FROM jobs WHERE settled AND finished_at <= :now - :age::INT8 ORDER BY finished_at LIMIT :limit)
 RETURNING id;
 
+-- name: forget
+-- Forget settled jobs of a user.
+DELETE FROM jobs WHERE settled AND id IN (
+  SELECT id FROM jobs WHERE user_id = :user_id AND settled LIMIT :limit)
+RETURNING id;
+
 -- name: depth
 -- How many jobs wait or run, by kind and state, and how long the oldest has been available.
 SELECT kind, 'scheduled' AS state, count(*) AS jobs, NULL::INT8 AS wait

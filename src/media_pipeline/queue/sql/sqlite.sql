@@ -169,6 +169,12 @@ DELETE FROM jobs WHERE id IN (
   SELECT id FROM jobs INDEXED BY jobs_settled WHERE settled = 1 AND finished_at <= :before LIMIT :limit)
 RETURNING id;
 
+-- name: forget
+-- Forget settled jobs of a user.
+DELETE FROM jobs WHERE id IN (
+  SELECT id FROM jobs INDEXED BY jobs_of_user WHERE user_id = :user_id AND settled = 1 LIMIT :limit)
+RETURNING id;
+
 -- name: depth
 -- How many jobs wait or run, by kind and state, and since when the oldest is available.
 SELECT kind, 'scheduled' AS state, count(*) AS jobs, NULL AS oldest
