@@ -90,6 +90,14 @@ class Fleet:
         for service, port in zip(self.services, ports, strict=True):
             service.name = f"http://127.0.0.1:{port}"
 
+    async def replace_service(self, number: int) -> None:
+        """Start a new service beside the others and stop the one it stands for."""
+        port = find_free_port()
+        new = await self._start("serve", "--port", str(port))
+        new.name = f"http://127.0.0.1:{port}"
+        old, self.services[number] = self.services[number], new
+        await old.stop()
+
     async def work(self, *arguments: str, **given: object) -> Process:
         """Start a worker."""
         return await self._start("worker", *arguments, **given)
@@ -215,6 +223,12 @@ class Audience:
                         self.ends[frame.data["jobId"]] += 1
                     if len(self.ends) == self._jobs:
                         self.heard_all.set()
+
+    async def heard(self, jobs: int) -> None:
+        """Wait until so many jobs were heard to end."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.ends) < jobs:  # noqa: ASYNC110 - how many they will be is not known before
+                await asyncio.sleep(0.02)
 
 
 def report(line: str) -> None:
