@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from media_pipeline import __version__
 from media_pipeline.api.auth import Tokens
+from media_pipeline.api.bugs import BugsCaught
 from media_pipeline.api.cors import ApiCors
 from media_pipeline.api.door import StreamDoor
 from media_pipeline.api.keys import KeySet
@@ -74,6 +75,7 @@ def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     for router in _routers(program, tokens):
         app.include_router(router)
     app.add_middleware(BodyLimit)
+    app.add_middleware(BugsCaught)
     app.add_middleware(Measured)
     if program.rate.limited or program.allowance.limited:
         app.add_middleware(RateHeaders, allowance=program.allowance)

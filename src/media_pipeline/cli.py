@@ -22,11 +22,13 @@ from media_pipeline.doctor import examine
 from media_pipeline.engines import build_database, open_database
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
+from media_pipeline.media.erase import Erased
 from media_pipeline.media.reindex import Verdict
-from media_pipeline.program import DEV, SERVE, Program, Role
+from media_pipeline.program import DEV, SERVE, TEND, Program, Role
 from media_pipeline.remote import Remote
 from media_pipeline.settings import Settings, SettingsError, read_settings, read_shared_settings
 from media_pipeline.telemetry import configure_logging
+from media_pipeline.tracing import CannotTrace, switched_on
 from media_pipeline.worker_process import work
 
 FAILED, WRONG_USAGE = 1, 2
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Command = arguments.command
     try:
         return command(arguments)
-    except SettingsError as error:
+    except (SettingsError, CannotTrace) as error:
         return _complain(str(error), WRONG_USAGE)
     except (MediaPipelineError, OSError) as error:
         return _complain(str(error), FAILED)
@@ -74,6 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add(commands, "openapi", _openapi, "print the OpenAPI document")
     _add(commands, "doctor", _doctor, "check settings, store, database and providers")
     _add(commands, "reindex", _reindex, "make library rows of stored objects that have none")
+    erasing = _add(commands, "erase", _erase, "delete everything of one user, for good")
+    erasing.add_argument("--user", required=True, type=_user, help="the `sub` of their tokens")
     _add_jobs(commands)
     return parser
 
@@ -119,8 +123,9 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _worker(arguments: argparse.Namespace) -> int:
     settings = read_shared_settings(**_given(media_concurrency=arguments.concurrency))
-    configure_logging(settings.media_log)
-    work(settings, drain=arguments.drain, on_ready=partial(_say_at_work, settings.media_concurrency))
+    configure_logging(settings.media_log, level=settings.media_log_level)
+    with switched_on():
+        work(settings, drain=arguments.drain, on_ready=partial(_say_at_work, settings.media_concurrency))
     return 0
 
 
@@ -131,8 +136,9 @@ def _given(**options: object) -> dict[str, object]:
 def _listen(settings: Settings, roles: frozenset[Role]) -> int:
     from media_pipeline.server import serve  # noqa: PLC0415 - see above
 
-    configure_logging(settings.media_log)
-    serve(settings, roles=roles, on_ready=_say_hello)
+    configure_logging(settings.media_log, level=settings.media_log_level)
+    with switched_on():
+        serve(settings, roles=roles, on_ready=_say_hello)
     return 0
 
 
@@ -220,6 +226,24 @@ async def _give_rows(program: Program) -> int:
         await program.stop()
     print(f"done: {_tally(counts)}")
     return FAILED if counts["failed"] else 0
+
+
+def _erase(arguments: argparse.Namespace) -> int:
+    settings = read_settings()
+    if settings.durable_store is None or not (settings.database_server or settings.database_path):
+        raise SettingsError("STORAGE_DIR: name a folder or a bucket; what memory keeps ends with the program")
+    configure_logging(settings.media_log, level="warning")
+    erased = asyncio.run(_forget_user(Program(settings, roles=TEND), arguments.user))
+    print(f"erased: {erased.jobs:,} jobs, {erased.items:,} items, {erased.objects:,} objects")
+    return 0
+
+
+async def _forget_user(program: Program, user_id: UserId) -> Erased:
+    await program.start()
+    try:
+        return await program.eraser.erase(user_id)
+    finally:
+        await program.stop()
 
 
 def _tally(counts: Counter[Verdict]) -> str:

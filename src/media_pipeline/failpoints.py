@@ -20,6 +20,8 @@ Failpoint = Literal[
     "after_commit",
     "after_publish",
 ]
+"""Places that a job passes."""
+Elsewhere = Literal["mid_erase"]
 
 
 def _read_armed() -> tuple[str | None, int]:
@@ -31,7 +33,7 @@ _armed, _passages_left = _read_armed()
 FAILPOINT: Final = _armed
 
 
-def failpoint(name: Failpoint) -> None:
+def failpoint(name: Failpoint | Elsewhere) -> None:
     """Die here if the environment asked for it."""
     if name == FAILPOINT:
         _pass()

@@ -76,6 +76,12 @@ def _time(name: str, text: str, *labels: str) -> Measure:
 
 _MODEL: Final = ("provider", "model")
 MEASURES: Final[Mapping[str, Sequence[Measure]]] = {
+    "job.claimed": (
+        _count("job_claims_total", "Jobs that a worker took.", "kind"),
+        _time("job_wait_seconds", "How long jobs had been there when a worker took them.", "kind"),
+    ),
+    "job.to_be_retried": (_count("job_retries_total", "Failed runs that are followed by another.", "kind"),),
+    "job.rescued": (_count("job_rescues_total", "Jobs taken from workers that died.", "kind"),),
     "job.ended": (
         _count("jobs_ended_total", "Jobs that a worker ended.", "kind", "state"),
         _time("job_seconds", "How long the last run of a job took.", "kind", "state"),
@@ -94,6 +100,8 @@ MEASURES: Final[Mapping[str, Sequence[Measure]]] = {
         _count("provider_cost_usd_total", "US dollars, as told by providers.", *_MODEL, of="cost_usd"),
     ),
     "stream.closed": (_count("streams_closed_total", "Event streams that ended, by reason.", "reason"),),
+    "stream.reset": (_count("stream_resets_total", "Streams told that history before was gone."),),
+    "store.tries_again": (_count("storage_retries_total", "Requests to a bucket that were tried again."),),
     "request.done": (
         _count("http_requests_total", "Requests answered.", "method", "route", "status"),
         _time("http_request_seconds", "How long requests took.", "method", "route"),

@@ -29,6 +29,7 @@ from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.price import expect_cost
 from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.media.announcer import JobAnnouncer
+from media_pipeline.media.erase import Eraser
 from media_pipeline.media.imports import Imports
 from media_pipeline.media.ingest import Ingest
 from media_pipeline.media.intake import Intake
@@ -59,6 +60,8 @@ Role = Literal["serve", "work"]
 DEV: Final[frozenset[Role]] = frozenset({"serve", "work"})
 SERVE: Final[frozenset[Role]] = frozenset({"serve"})
 WORK: Final[frozenset[Role]] = frozenset({"work"})
+TEND: Final[frozenset[Role]] = frozenset()
+"""Neither: only what every process does for the queue."""
 WITHDRAWAL: Final = 30.0
 """Seconds that a handler has beyond a job's deadline to stop what it began elsewhere."""
 UNFINISHED: Final = ("available", "blocked", "running")
@@ -177,6 +180,9 @@ class Program:
             intake=self.intake,
             ingest=self.ingest,
             workshop=self.workshop,
+        )
+        self.eraser = Eraser(
+            self.queue, self.announcer, self.database, self.store, self.bus, clock=self.clock
         )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
         self.knocks = build_knocks(self.line)

@@ -203,7 +203,13 @@ class Settings(BaseSettings):
     media_child_memory_bytes: int = Field(
         2 * GIB, ge=GIB // 2, description="memory of a process that decodes (Linux)"
     )
+    media_metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="where a worker serves its metrics, on `HOST`; unset: nowhere"
+    )
     media_log: Literal["text", "json"] = Field("text", description="how the log is written")
+    media_log_level: Literal["debug", "info", "warning"] = Field(
+        "info", description="the least that the log shows; what it does not is counted all the same"
+    )
 
     @field_validator(
         "cors_origins",

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor
 
 from media_pipeline.metrics import count_event
+from media_pipeline.tracing import note_event
 
 # the variables of a frame hold prompts, tokens and bytes
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
 
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+Level = Literal["debug", "info", "warning"]
+_LEVELS: Final[Mapping[str, int]] = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 """Of what a level may hide; the rest is always written."""
 
 
-def configure_logging(style: Literal["text", "json"], *, level: int = logging.INFO) -> None:
+def configure_logging(style: Literal["text", "json"], *, level: Level = "info") -> None:
     """Write events as readable lines or as JSON; below `level` they are counted and not written."""
     renderer: Processor = (
         structlog.processors.JSONRenderer()
@@ -32,6 +35,7 @@ def configure_logging(style: Literal["text", "json"], *, level: int = logging.IN
     structlog.configure(
         processors=[
             count_event,
+            note_event,
             _drop_below(level),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
@@ -45,9 +49,11 @@ def configure_logging(style: Literal["text", "json"], *, level: int = logging.IN
     )
 
 
-def _drop_below(level: int) -> Processor:
+def _drop_below(level: Level) -> Processor:
+    least = _LEVELS[level]
+
     def drop(_: object, method: str, event: EventDict) -> EventDict:
-        if _LEVELS.get(method, logging.ERROR) < level:
+        if _LEVELS.get(method, logging.ERROR) < least:
             raise structlog.DropEvent
         return event
 

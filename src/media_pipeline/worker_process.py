@@ -1,4 +1,4 @@
-"""The process that works: it listens nowhere, and stops as a service does.
+"""The process that works: it listens nowhere but for who reads its metrics, and stops as a service does.
 
 On SIGTERM or SIGINT claims stop at once and running jobs get their grace; what they cannot finish is
 given back unspent. A second signal exits without waiting.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import uvloop
 
+from media_pipeline.metrics_server import metrics_served
 from media_pipeline.program import WORK, Program
 from media_pipeline.settings import Settings
 
@@ -32,14 +34,23 @@ async def _work(program: Program, *, drain: bool, on_ready: Callable[[str], None
     signalled = _await_signal()
     await program.start()
     try:
-        on_ready(program.worker.id)
-        ends = [signalled.wait(), program.part_ended(), *([program.until_empty()] if drain else [])]
-        waits = [asyncio.create_task(end) for end in ends]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        async with _metrics(program):
+            on_ready(program.worker.id)
+            ends = [signalled.wait(), program.part_ended(), *([program.until_empty()] if drain else [])]
+            waits = [asyncio.create_task(end) for end in ends]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            await program.begin_stop()
     finally:
         await program.stop()
+
+
+def _metrics(program: Program) -> AbstractAsyncContextManager[int | None]:
+    settings = program.settings
+    if settings.media_metrics_port is None:
+        return nullcontext()
+    return metrics_served(settings.host, settings.media_metrics_port, program.gauges())
 
 
 def _await_signal() -> asyncio.Event:

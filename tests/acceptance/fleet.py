@@ -90,6 +90,14 @@ class Fleet:
         for service, port in zip(self.services, ports, strict=True):
             service.name = f"http://127.0.0.1:{port}"
 
+    async def replace_service(self, number: int) -> None:
+        """Start a new service beside the others and stop the one it stands for."""
+        port = find_free_port()
+        new = await self._start("serve", "--port", str(port))
+        new.name = f"http://127.0.0.1:{port}"
+        old, self.services[number] = self.services[number], new
+        await old.stop()
+
     async def work(self, *arguments: str, **given: object) -> Process:
         """Start a worker."""
         return await self._start("worker", *arguments, **given)
@@ -153,17 +161,13 @@ class Fleet:
                 started.signal(signal.SIGKILL)
             await started.process.wait()
 
+    async def command(self, *command: str, **given: object) -> asyncio.subprocess.Process:
+        """Start a command that says nothing at its beginning."""
+        return await self._spawn(self.folder / f"log-{next(self._logs)}", *command, **given)
+
     async def _start(self, *command: str, **given: object) -> Process:
         log = self.folder / f"log-{next(self._logs)}"
-        settings = {**self._given, **given}
-        with log.open("wb") as out:
-            process = await asyncio.create_subprocess_exec(
-                COMMAND,
-                *command,
-                env=environment(self.folder, **settings),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=out,
-            )
+        process = await self._spawn(log, *command, **given)
         started = Process(process, "", log)
         self._started.append(started)
         assert process.stdout is not None
@@ -172,6 +176,16 @@ class Fleet:
         assert hello, log.read_text()[-2000:]
         started.name = hello.split()[1]
         return started
+
+    async def _spawn(self, log: Path, *command: str, **given: object) -> asyncio.subprocess.Process:
+        with log.open("wb") as out:
+            return await asyncio.create_subprocess_exec(
+                COMMAND,
+                *command,
+                env=environment(self.folder, **{**self._given, **given}),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=out,
+            )
 
 
 @asynccontextmanager
@@ -209,6 +223,12 @@ class Audience:
                         self.ends[frame.data["jobId"]] += 1
                     if len(self.ends) == self._jobs:
                         self.heard_all.set()
+
+    async def heard(self, jobs: int) -> None:
+        """Wait until so many jobs were heard to end."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.ends) < jobs:  # noqa: ASYNC110 - how many they will be is not known before
+                await asyncio.sleep(0.02)
 
 
 def report(line: str) -> None:

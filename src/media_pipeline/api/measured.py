@@ -1,4 +1,7 @@
-"""How many requests there were, how they went and how long they took, by the route that answered."""
+"""How many requests there were, how they went and how long they took, by the route that answered.
+
+A trace that a request brings goes on here, or begins.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Final
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from media_pipeline.tracing import following, span
 
 _log = structlog.get_logger(__name__)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -30,13 +35,17 @@ class Measured:
                 status = message["status"]
             await send(message)
 
-        try:
-            await self._app(scope, receive, note)
-        finally:
-            _log.debug(
-                "request.done",
-                method=scope["method"] if scope["method"] in _METHODS else "other",
-                route=getattr(scope.get("route"), "path", "none"),
-                status=status,
-                seconds=perf_counter() - began,
-            )
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        with following(_traceparent(scope)), span(method) as request:
+            try:
+                await self._app(scope, receive, note)
+            finally:
+                route = getattr(scope.get("route"), "path", "none")
+                request.describe(f"{method} {route}", status=status)
+                _log.debug(
+                    "request.done", method=method, route=route, status=status, seconds=perf_counter() - began
+                )
+
+
+def _traceparent(scope: Scope) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)

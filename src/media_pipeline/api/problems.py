@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import ClassVar, Final
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -21,7 +20,6 @@ MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS: Final = 20
 MAX_FIELD_NAME: Final = 200
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_log = structlog.get_logger(__name__)
 
 
 class Problem(MediaPipelineError):
@@ -135,12 +133,11 @@ def problem_response(
 
 
 def install_problems(app: FastAPI) -> None:
-    """Answer every exception of `app` with a problem."""
+    """Answer every exception of `app` that is no bug with a problem; for those see `BugsCaught`."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(MediaPipelineError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_bug)
 
 
 async def _on_problem(_: Request, error: Exception) -> Response:
@@ -148,12 +145,12 @@ async def _on_problem(_: Request, error: Exception) -> Response:
     return problem_response(error.status, error.problem_code, str(error), headers=error.headers)
 
 
-async def _on_domain_error(request: Request, error: Exception) -> Response:
+async def _on_domain_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, MediaPipelineError)  # noqa: S101 - registered for this class alone
     code = str(getattr(error, "reason", error.code))
     status = STATUS_BY_CODE.get(code)
     if status is None:
-        return await _on_bug(request, error)
+        raise error
     wait = getattr(error, "retry_after", None)
     headers = None if wait is None else {"Retry-After": str(math.ceil(wait))}
     return problem_response(status, code, str(error), headers=headers)
@@ -188,11 +185,6 @@ def _allowed(request: Request) -> dict[str, str]:
         return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
     return {"Allow": ", ".join(filter(fits, _METHODS))}
-
-
-async def _on_bug(request: Request, error: Exception) -> Response:
-    _log.error("request.failed", path=request.scope["path"], error=type(error).__name__, exc_info=error)
-    return problem_response(500, "internal", "Something broke on our side; it has been logged.")
 
 
 def _field_name(loc: Sequence[str | int]) -> str:

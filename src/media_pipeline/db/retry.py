@@ -20,6 +20,7 @@ from media_pipeline.db.database import DatabaseUnavailable
 T = TypeVar("T")
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
 _UNKNOWN: Final = "40003"
+_UNSUPPORTED: Final = "0A000"
 _ABSENT: Final = frozenset({"25006", "55P03", "57014", "57P03"})
 """Read-only while it fails over, locked, timed out, starting up: refused before anything was done."""
 
@@ -35,9 +36,15 @@ class OutcomeUnknown(DatabaseUnavailable):
     """The answer was lost: it happened or it did not."""
 
 
+class StalePlan(Conflict):
+    """A table was changed since this connection planned the statement; a new connection plans anew."""
+
+
 def translate(error: psycopg.Error) -> Exception:
     """Return what `error` means for whoever asked; a statement that is wrong stays what it is."""
     state, message = error.sqlstate, " ".join(str(error).split())
+    if state == _UNSUPPORTED and _is_stale(error):
+        return StalePlan(f"The database's tables were changed meanwhile: {message}.")
     if state in _CONFLICTS:
         return Conflict(f"The database asked to try again: {message}.")
     if state in _ABSENT or (state is not None and state.startswith(_FULL)):
@@ -45,6 +52,11 @@ def translate(error: psycopg.Error) -> Exception:
     if state == _UNKNOWN or isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         return OutcomeUnknown(f"The database did not say whether it was done: {message}.")
     return error
+
+
+def _is_stale(error: psycopg.Error) -> bool:
+    """Tell whether a column came or went under a prepared statement: whatever language it is said in."""
+    return error.diag.source_function == "RevalidateCachedQuery" or "cached plan" in str(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from psycopg.rows import DictRow
 from psycopg.types.numeric import Int8Dumper
 
 from media_pipeline.db.database import DatabaseUnavailable, Row, Value
-from media_pipeline.db.retry import translate
+from media_pipeline.db.retry import StalePlan, translate
 
 T = TypeVar("T")
 Values = Sequence[Value | Sequence[Value]]
@@ -118,7 +118,10 @@ class Session:
         try:
             return await work()
         except psycopg.Error as error:
-            raise translate(error) from error
+            meant = translate(error)
+            if isinstance(meant, StalePlan):
+                await self.aclose()
+            raise meant from error
         except asyncio.CancelledError:
             await self.aclose()
             raise

@@ -30,6 +30,7 @@ from media_pipeline.realtime.events import (
 from media_pipeline.realtime.publisher import Publisher
 from media_pipeline.storage.paths import derived_prefix, user_root
 from media_pipeline.storage.store import Store
+from media_pipeline.tracing import following, span
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "generate.image": GENERATION,
@@ -123,7 +124,8 @@ class JobAnnouncer:
         return events
 
     async def _publish(self, job: Job, event: Event) -> None:
-        await self._publisher.publish(job.user_id, event)
+        with following(job.trace), span("event.publish", event=event.name):
+            await self._publisher.publish(job.user_id, event)
 
     async def _end(self, job: Job) -> Event:
         family = FAMILIES[job.kind]

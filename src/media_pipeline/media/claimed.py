@@ -12,6 +12,7 @@ from typing import ClassVar
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.storage.store import ABSENT, ObjectNotFound, PreconditionFailed, Store, Version
+from media_pipeline.tracing import span
 
 
 class Overtaken(MediaPipelineError):
@@ -37,7 +38,8 @@ class ClaimedObjects:
         """Write one of the objects and return its version; `Overtaken` when another run did so first."""
         failpoint("before_upload")
         try:
-            await self._store.upload(path, data, content_type, if_version=self._seen[path])
+            with span("store.write", content_type=content_type):
+                await self._store.upload(path, data, content_type, if_version=self._seen[path])
         except PreconditionFailed as error:
             raise Overtaken(str(error)) from error
         failpoint("after_upload")

@@ -171,7 +171,7 @@ class Library:
         try:
             await self._erase(item)
         except MediaPipelineError as error:
-            _log.warning("media.not_erased", path=item.path, error=str(error))
+            _log.warning("media.not_erased", job_id=item.job_id, error=error.code)
         return item
 
     async def remove_all(self, user_id: UserId, paths: Sequence[str]) -> list[str]:
@@ -217,7 +217,7 @@ class Library:
                 try:
                     await self._erase(item)
                 except StoreError as error:
-                    _log.warning("media.not_erased", path=item.path, error=str(error))
+                    _log.warning("media.not_erased", job_id=item.job_id, error=error.code)
 
         rows = await self._db.fetch(_SQL["removing"], {})
         await asyncio.gather(*(erase(_read_item(row)) for row in rows))

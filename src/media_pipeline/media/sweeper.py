@@ -109,7 +109,7 @@ class Sweeper:
         for orphan in orphans:
             with suppress(PreconditionFailed):  # written meanwhile, so it is not so old after all
                 await self._store.delete(orphan.path, if_version=orphan.version)
-                _log.info("sweeper.object_removed", path=orphan.path)
+                _log.info("sweeper.object_removed", job_id=owners[orphan.path], size=orphan.size)
         return len(orphans)
 
     async def _is_over(self, job_id: JobId) -> bool:

@@ -11,7 +11,7 @@ scheduled ──due──▶ blocked ──a slot of its user is free──▶ a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple, NewType
 
@@ -19,6 +19,7 @@ import msgspec
 
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.jsonvalue import JsonObject
+from media_pipeline.tracing import carried
 
 WorkerId = NewType("WorkerId", str)
 """A fresh random id each time a worker process starts."""
@@ -91,7 +92,7 @@ class NewJob:
     """A job to enqueue. `run_at` in Unix seconds; None means now.
 
     `request_hash` tells whether a repeated `idempotency_key` asks for the same thing.
-    `max_failures` is how many runs may fail before the job does.
+    `max_failures` is how many runs may fail before the job does; `trace` is what its runs go on with.
     """
 
     id: JobId
@@ -104,6 +105,7 @@ class NewJob:
     idempotency_key: str | None = None
     request_hash: str | None = None
     retry_of: JobId | None = None
+    trace: str | None = field(default_factory=carried)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +133,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool = False
     worker_id: WorkerId | None = None
     retry_of: JobId | None = None
+    trace: str | None = None
     settled: bool = False
 
     @property

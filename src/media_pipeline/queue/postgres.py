@@ -25,6 +25,7 @@ from media_pipeline.queue.postgres_intake import Intake
 from media_pipeline.queue.postgres_table import Table, by_fence, fence_columns, lease_lost
 from media_pipeline.queue.queue import Beat, Depth, Doorbell, Enqueued, JobEnded, JobNotFound, Outcome, Page
 from media_pipeline.queue.records import JobRow, encode, read_job, seconds
+from media_pipeline.queue.rescuer import tell_rescues
 
 FAR_FUTURE: Final = 1 << 62
 BATCH: Final = 500
@@ -137,7 +138,7 @@ class PostgresQueue:
         await self._table.write("admit_due", {"limit": BATCH}, repeatable=True)
         blocked = await self._table.read("blocked_users", {})
         await self._table.promote((row["kind"], row["user_id"]) for row in blocked)
-        return [job for job in rescued if job.ended]
+        return tell_rescues(rescued)
 
     async def next_due(self) -> float | None:
         rows = await self._table.read("next_due", {})
@@ -157,6 +158,10 @@ class PostgresQueue:
     async def prune(self, *, older_than: float, limit: int = BATCH) -> int:
         age: Columns = {"age": round(older_than * 1e6), "limit": limit}
         return len(await self._table.write("prune", age, repeatable=True))
+
+    async def forget(self, user_id: UserId, *, limit: int = BATCH) -> int:
+        whose: Columns = {"user_id": user_id, "limit": limit}
+        return len(await self._table.write("forget", whose, repeatable=True))
 
     async def depth(self) -> list[Depth]:
         rows = await self._table.read("depth", {})

@@ -101,6 +101,7 @@ def _columns(new: NewJob) -> dict[str, str | int | None]:
         "key": new.idempotency_key,
         "digest": new.request_hash,
         "original": new.retry_of,
+        "trace": new.trace,
     }
 
 

@@ -211,6 +211,10 @@ class Queue(Protocol):
         """Forget settled jobs that ended more than `older_than` seconds ago; return how many."""
         ...
 
+    async def forget(self, user_id: UserId, *, limit: int = 500) -> int:
+        """Forget settled jobs of a user, however new; return how many."""
+        ...
+
     async def depth(self) -> list[Depth]:
         """Count jobs by kind and state."""
         ...

@@ -73,6 +73,7 @@ def read_new(new: NewJob, row: JobRow) -> Job:
         created_at=row["created_at"] / 1e6,
         run_at=seconds(row["run_at"]),
         retry_of=new.retry_of,
+        trace=new.trace,
     )
 
 
@@ -107,6 +108,7 @@ def _build(row: JobRow, payload: JsonObject, attempts: Sequence[Attempt]) -> Job
         cancel_requested=bool(row["cancel_requested"]),
         worker_id=row["worker_id"],
         retry_of=row["retry_of"],
+        trace=row["trace"],
         settled=bool(row["settled"]),
     )
 

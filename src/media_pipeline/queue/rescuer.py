@@ -11,11 +11,14 @@ which alone is cut off keeps its jobs. It does not, and its rescue waits for nob
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.queue.announcer import Announcer, announce_end
+from media_pipeline.queue.job import Job
 from media_pipeline.queue.queue import Doorbell, Queue
 
 _log = structlog.get_logger(__name__)
@@ -70,6 +73,13 @@ class Rescuer:
         if due is None:
             return self._interval
         return min(self._interval, max(MIN_WAIT, due - self._clock.now()))
+
+
+def tell_rescues(rescued: Sequence[Job]) -> list[Job]:
+    """Log what an engine took from workers that are gone; return what ended by it."""
+    for job in rescued:
+        _log.warning("job.rescued", job_id=job.id, kind=job.kind, state=job.state)
+    return [job for job in rescued if job.ended]
 
 
 class Contact:

@@ -16,6 +16,7 @@ from media_pipeline.queue.backoff import Backoff
 from media_pipeline.queue.job import Attempt, Failure, Fence, Job, JobState, NewJob, WorkerId
 from media_pipeline.queue.queue import Beat, Depth, Doorbell, Enqueued, Outcome, Page
 from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, read_job, seconds
+from media_pipeline.queue.rescuer import tell_rescues
 from media_pipeline.queue.sqlite_moves import BATCH, SQL, Moves, get_job
 
 FAR_FUTURE: Final = 1 << 62
@@ -119,10 +120,10 @@ class SqliteQueue:
         await self._write("bury", {"now": self._db.now_us()})
 
     async def tend(self) -> list[Job]:
-        moved, ended = await self._db.transact(self._moves.tend)
+        moved, rescued = await self._db.transact(self._moves.tend)
         if moved:
             self._doorbell.ring("work")
-        return ended
+        return tell_rescues(rescued)
 
     async def next_due(self) -> float | None:
         rows = await self._read("next_due", {})
@@ -140,6 +141,9 @@ class SqliteQueue:
 
     async def prune(self, *, older_than: float, limit: int = BATCH) -> int:
         return len(await self._write("prune", {"before": self._after(-older_than), "limit": limit}))
+
+    async def forget(self, user_id: UserId, *, limit: int = BATCH) -> int:
+        return len(await self._write("forget", {"user_id": user_id, "limit": limit}))
 
     async def depth(self) -> list[Depth]:
         rows = await self._read("depth", {})

@@ -70,6 +70,7 @@ class Moves:
             "idempotency_key": new.idempotency_key,
             "request_hash": new.request_hash,
             "retry_of": new.retry_of,
+            "trace": new.trace,
         }
         return Enqueued(read_job(conn.execute(SQL["insert"], params).fetchone()), created=True)
 
@@ -124,7 +125,7 @@ class Moves:
         return read_job(_fenced(conn, "leave", fence, {**asdict(leaving), "now": now}))
 
     def tend(self, conn: Connection) -> tuple[bool, list[Job]]:
-        """Return whether anything may be claimed now that could not before, and what ended."""
+        """Return whether anything may be claimed now that could not before, and what was rescued."""
         rescued = [
             self.leave(conn, read_job(row).fence, crash) for row in conn.execute(SQL["abandoned"]).fetchall()
         ]
@@ -135,7 +136,7 @@ class Moves:
             for row in conn.execute(SQL["due"], {"now": self.now_us(), "limit": BATCH}).fetchall()
         ]
         moved = bool(rescued) or any(promoted) or any(admitted)
-        return moved, [job for job in rescued if job.ended]
+        return moved, rescued
 
     def promote(self, conn: Connection, *, kind: str, user_id: str) -> bool:
         params = {"kind": kind, "user_id": user_id, "window": self.window(kind), "now": self.now_us()}

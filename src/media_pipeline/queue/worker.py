@@ -25,9 +25,10 @@ from media_pipeline.ids import JobId
 from media_pipeline.queue.announcer import Announcer, announce_end, announce_loss, announce_start
 from media_pipeline.queue.deadline import Deadline
 from media_pipeline.queue.handler import UNWRITABLE, Handler, Run, describe_failure
-from media_pipeline.queue.job import Job, WorkerId
+from media_pipeline.queue.job import Job, JobState, WorkerId
 from media_pipeline.queue.queue import Doorbell, LeaseLost, Outcome, Queue
 from media_pipeline.queue.slots import Slots
+from media_pipeline.tracing import following, span
 
 __all__ = ["Announcer", "Handler", "Run", "Worker", "WorkerSettings", "announce_end", "describe_failure"]
 
@@ -146,7 +147,15 @@ class Worker:
     def _begin(self, job: Job) -> None:
         failpoint("after_claim")
         self._slots.take(job.kind)
-        task = asyncio.create_task(self._execute(job))
+        with following(job.trace):
+            self._log.debug(
+                "job.claimed",
+                job_id=job.id,
+                kind=job.kind,
+                attempt=job.attempt,
+                seconds=max(0.0, self._clock.now() - job.created_at),
+            )
+            task = asyncio.create_task(self._execute(job))
         self._running[task] = job
         task.add_done_callback(self._forget)
 
@@ -160,6 +169,11 @@ class Worker:
 
     async def _execute(self, job: Job) -> None:
         """Run one job to its end; whatever happens, its record says so or another worker will."""
+        with span("job.run", job_id=job.id, kind=job.kind, attempt=job.attempt):
+            await self._run(job)
+
+    async def _run(self, job: Job) -> None:
+        began = self._clock.monotonic()
         try:
             ended = await self._run_to_end(job)
         except LeaseLost:
@@ -170,10 +184,19 @@ class Worker:
             _log.warning("job.left_to_rescue", job_id=job.id, attempt=job.attempt, error=str(error))
             return
         if ended.ended:
-            self._log.info("job.ended", job_id=job.id, kind=job.kind, state=ended.state, attempt=job.attempt)
+            self._log.info(
+                "job.ended",
+                job_id=job.id,
+                kind=job.kind,
+                state=ended.state,
+                attempt=job.attempt,
+                seconds=round(self._clock.monotonic() - began, 3),
+            )
             failpoint("after_commit")
             await announce_end(self._announcer, ended)
             failpoint("after_publish")
+        elif ended.state is JobState.SCHEDULED:
+            self._log.info("job.to_be_retried", job_id=job.id, kind=job.kind, failures=ended.failures)
 
     async def _run_to_end(self, job: Job) -> Job:
         try:

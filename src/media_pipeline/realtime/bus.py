@@ -54,7 +54,8 @@ class Message:
 
     `frame` is the SSE frame, the very bytes that every subscriber is sent. `key` names a state
     change (the same change published twice has the same key); None marks progress, which is
-    conflated per `slot` and never kept. `position` is set by the bus, on state messages only.
+    conflated per `slot` and never kept. `position` is set by the bus, on state messages only; `trace` goes
+    with them to whoever sends them on.
     """
 
     user_id: UserId
@@ -64,6 +65,7 @@ class Message:
     slot: str | None = None
     terminal: bool = False
     position: Position | None = None
+    trace: str | None = None
 
     def at(self, position: Position) -> Message:
         """Give the message its place, in its frame too: the `id:` line is written once, here."""
@@ -124,6 +126,10 @@ class Bus(Protocol):
         state message after it is still kept; any other text, of whatever form, is a RESET.
         `BusError` where the bus cannot tell within a bounded time, or is closed.
         """
+        ...
+
+    async def forget(self, user_id: UserId) -> None:
+        """Drop what is kept of a user's messages; whoever has missed some of it is told RESET."""
         ...
 
     async def aclose(self) -> None:

@@ -11,15 +11,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import structlog
+
 from media_pipeline.ids import UserId
 from media_pipeline.realtime import sse
 from media_pipeline.realtime.backlog import Backlog
 from media_pipeline.realtime.bus import Message, Opening, Position, Subscription
 from media_pipeline.realtime.wheel import Wheel
+from media_pipeline.tracing import tell
 
+_log = structlog.get_logger(__name__)
 PING: Final = sse.comment()
 READY: Final = sse.encode_frame("ready", b"{}")
 RESET: Final = sse.encode_frame("reset", b'{"reason":"history"}')
+
+
+def opening_frame(position: str, *, lost: bool) -> bytes:
+    """Return `ready` or, where history was lost, `reset`, at a position."""
+    if lost:
+        _log.debug("stream.reset")
+    return sse.with_id(RESET if lost else READY, position)
 
 
 class Outlet(Protocol):
@@ -48,11 +59,24 @@ class Turn:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._speakers: list[Connection] = []
+        self._traced: dict[str, tuple[float, int]] = {}
 
     def add(self, connection: Connection) -> None:
         if not self._speakers:
             asyncio.get_running_loop().call_soon(self._speak)
         self._speakers.append(connection)
+
+    def note(self, trace: str) -> None:
+        """Tell the trace of a message, once the turn is over, that it was sent and to how many."""
+        if not self._traced:
+            asyncio.get_running_loop().call_soon(self._tell)
+        began, streams = self._traced.get(trace, (self._monotonic(), 0))
+        self._traced[trace] = began, streams + 1
+
+    def _tell(self) -> None:
+        traced, self._traced = self._traced, {}
+        for trace, (began, streams) in traced.items():
+            tell("sse.send", self._monotonic() - began, parent=trace, streams=streams)
 
     def _speak(self) -> None:
         speakers, self._speakers = self._speakers, []
@@ -131,7 +155,7 @@ class Connection:
         if opening is Opening.RESUMED:
             self.replay(missed)
         else:
-            self.say(sse.with_id(READY if opening is Opening.READY else RESET, str(position)))
+            self.say(opening_frame(str(position), lost=opening is Opening.RESET))
 
     def receive(self, message: Message) -> None:
         """Write a message at the end of this loop turn; it may conflate what waits."""
@@ -142,6 +166,8 @@ class Connection:
         elif not self.closed:
             self._gather().put(message)
             self._bound()
+        if message.trace is not None:
+            self._house.turn.note(message.trace)
 
     def replay(self, messages: Sequence[Message]) -> None:
         """Write what was missed in one piece: however much it is, it is no backlog."""

@@ -17,6 +17,7 @@ from media_pipeline.ids import JobId, UserId
 from media_pipeline.jsonvalue import Json
 from media_pipeline.realtime.bus import Message
 from media_pipeline.realtime.sse import encode_frame
+from media_pipeline.tracing import carried
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -229,11 +230,13 @@ def encode_data(event: Event) -> bytes:
 
 def encode_event(user_id: UserId, event: Event) -> Message:
     """Turn an event into the message that every subscriber of its user shares."""
+    key = event.key()
     return Message(
         user_id=user_id,
         job_id=event.subject(),
         frame=encode_frame(event.name, encode_data(event)),
-        key=event.key(),
+        key=key,
         slot=event.slot(),
         terminal=event.terminal,
+        trace=None if key is None else carried(),
     )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from media_pipeline.ids import JobId
 from media_pipeline.realtime import sse
 from media_pipeline.realtime.bus import Message, Opening, Position
-from media_pipeline.realtime.connection import READY, RESET, Connection
+from media_pipeline.realtime.connection import Connection, opening_frame
 
 
 class Feed:
@@ -79,6 +79,6 @@ class Feed:
         # After a loss the snapshot may be too old: only the `reset` behind it moves the position.
         if frames and not self._lost:
             frames[-1] = sse.with_id(frames[-1], position)
-        frames.append(sse.with_id(RESET if self._lost else READY, position))
+        frames.append(opening_frame(position, lost=self._lost))
         for frame in frames:
             self._connection.say(frame)

@@ -63,6 +63,13 @@ class MemoryBus:
         self._release()
         return subscription
 
+    async def forget(self, user_id: UserId) -> None:
+        history = self._users.get(user_id)
+        if history is not None:
+            self._kept -= history.trim(0)
+            if not history.subscriptions:
+                del self._users[user_id]
+
     async def aclose(self) -> None:
         self._closed = True
         for history in self._users.values():

@@ -77,6 +77,12 @@ class RedisBus:
             raise
         return subscription
 
+    async def forget(self, user_id: UserId) -> None:
+        self._refuse_if_closed()
+        link = await self._line.reach(self._patience)
+        names = Names.of(self._prefix, user_id)
+        await link.ask("DEL", names.history, names.keys)
+
     async def aclose(self) -> None:
         self._closed = True
         for channel in tuple(self._channels.values()):

@@ -27,6 +27,7 @@ class Header(NamedTuple):
     key: str | None
     slot: str | None
     terminal: bool
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def roll_dice() -> str:
 
 def encode_header(message: Message) -> bytes:
     """Write the line that goes before the frame."""
-    return _encode((message.job_id, message.key, message.slot, message.terminal))
+    header = (message.job_id, message.key, message.slot, message.terminal)
+    return _encode(header if message.trace is None else (*header, message.trace))
 
 
 def decode_payload(user_id: UserId, payload: bytes) -> Message:
@@ -92,4 +94,4 @@ def _read_position(frame: bytes) -> Position:
 
 def _message(user_id: UserId, header: Header, frame: bytes, position: Position | None) -> Message:
     job_id = None if header.job_id is None else JobId(header.job_id)
-    return Message(user_id, job_id, frame, header.key, header.slot, header.terminal, position)
+    return Message(user_id, job_id, frame, *header[1:4], position, header.trace)

@@ -11,9 +11,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
+import structlog
+
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.storage.store import StoreError
 
+_log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
@@ -76,7 +79,8 @@ class Attempts:
         spent = patience.clock.monotonic() - self._began
         if self.failed >= patience.tries or spent >= patience.seconds:
             raise StoreError(f"The store failed {self.failed} times: {error}.") from error
+        _log.debug("store.tries_again", failed=self.failed)
         if patience.log is not None:
-            patience.log.info("store.tries_again after %d: %s", self.failed, error)
+            patience.log.info("The store is tried again after failure %d: %s", self.failed, error)
         pause = min(patience.longest, patience.pause * 2 ** (self.failed - 1))
         await patience.clock.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads load

@@ -2,10 +2,11 @@
 
 import pytest
 
+from media_pipeline.ids import UserId
 from media_pipeline.realtime.bus import Bus, BusError, Opening, Position
 
 from .engines import HISTORY
-from .recorder import ANN, BOB, listen, progress, state
+from .recorder import ANN, BOB, Recorder, listen, progress, state
 from .storm import check_storm
 
 
@@ -203,3 +204,23 @@ async def test_a_closed_bus_refuses_and_calls_nobody(bus: Bus) -> None:
         await listen(bus)
     subscription.close()
     assert seen.keys == []
+
+
+async def test_a_forgotten_history_is_a_reset_and_the_stream_goes_on(bus: Bus) -> None:
+    """What was forgotten is replayed to nobody, whoever listens hears what comes, and others keep theirs."""
+    live, bob = Recorder(), Recorder()
+    await bus.subscribe(ANN, live)
+    await bus.subscribe(BOB, bob)
+    for message in (state("a"), state("b"), state("a", user=BOB), state("b", user=BOB)):
+        await bus.publish(message)
+    await live.until("b")
+    await bob.until("b")
+    await bus.forget(ANN)
+    await bus.forget(UserId("nobody"))
+    await bus.publish(state("c"))
+    await live.until("c")
+    back, bobs = Recorder(), Recorder()
+    await bus.subscribe(ANN, back, since=live.positions[1])
+    await bus.subscribe(BOB, bobs, since=bob.positions[1])
+    assert back.openings == [Opening.RESET]
+    assert (bobs.openings, bobs.keys) == ([Opening.RESUMED], ["b"])

@@ -28,6 +28,9 @@ class _Sound:
     ) -> Subscription:
         return await self.inner.subscribe(user_id, receiver, since=since)
 
+    async def forget(self, user_id: UserId) -> None:
+        await self.inner.forget(user_id)
+
     async def aclose(self) -> None:
         await self.inner.aclose()
 

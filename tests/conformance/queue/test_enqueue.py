@@ -211,6 +211,20 @@ async def test_pruning_forgets_old_settled_jobs_alone(floor: Floor) -> None:
     assert [job.id for job in (await floor.queue.list_jobs(ANN)).jobs] == [jobs[3].id]
 
 
+async def test_a_user_s_settled_jobs_are_forgotten_in_bounded_steps(floor: Floor) -> None:
+    """However new they are; what has not ended, or was not told, stays, and so do others' jobs."""
+    jobs = [await floor.ask() for _ in range(3)]
+    others = await floor.ask(BOB)
+    for job in (*jobs[:2], others):
+        await floor.queue.cancel(job.id)
+        await floor.queue.settle(job.id)
+    assert await floor.queue.forget(ANN, limit=1) == 1
+    assert await floor.queue.forget(ANN, limit=5) == 1
+    assert await floor.queue.forget(ANN) == 0
+    assert [job.id for job in (await floor.queue.list_jobs(ANN)).jobs] == [jobs[2].id]
+    assert [job.id for job in (await floor.queue.list_jobs(BOB)).jobs] == [others.id]
+
+
 async def test_a_bell_rings_for_what_can_be_done(engine: Engine, floor: Floor) -> None:
     """Work, schedules and cancels each wake those who listen for them."""
     ear = engine.doorbell.listen("work", "schedule", "cancel")

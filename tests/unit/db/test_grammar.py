@@ -19,6 +19,7 @@ LIBRARY = {
     **load_statements("media_pipeline.media", "sql/library.postgres.sql"),
     **load_statements("media_pipeline.media", "sql/quota.sql"),
     **{f"limits.{n}": s for n, s in load_statements("media_pipeline.media", "sql/limits.sql").items()},
+    **load_statements("media_pipeline.media", "sql/erase.sql"),
 }
 FLEET = load_statements("media_pipeline.generation", "sql/fleet.sql")
 STATEMENTS: Final[Mapping[str, Statement]] = {

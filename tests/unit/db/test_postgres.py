@@ -155,3 +155,18 @@ def test_parameters_are_numbered_once_each() -> None:
         "SELECT $1::TEXT, $2, $1 WHERE x > now() AND y = 'z::INT8'",
         ["b", "a"],
     )
+
+
+async def test_a_column_that_is_added_is_no_error(server: OwnServer, database: PostgresDatabase) -> None:
+    """A next release changes a table under statements that are planned; all goes on."""
+    read = Statement("read", "SELECT * FROM notes")
+    write = Statement("write", "INSERT INTO notes (text) VALUES (:text) RETURNING *")
+    both = [Effect(write, {"text": "c"}), Effect(read, {})]
+    await database.execute(write, {"text": "a"})
+    assert await database.fetch(read, {}) == [{"text": "a"}]
+    await database.apply(both)
+    server.administer("ALTER TABLE notes ADD COLUMN more TEXT", database="moody")
+    assert {"text": "a", "more": None} in await database.fetch(read, {})
+    assert await database.execute(write, {"text": "b"}) == [{"text": "b", "more": None}]
+    await database.apply([Effect(write, {"text": "d"}), Effect(read, {})])
+    assert await texts(database) == ["a", "b", "c", "d"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from importlib.resources import files
 
 import pytest
 
+from media_pipeline.db.migrate import find_migrations
 from media_pipeline.queue.sqlite_moves import SQL
 
 FINISHED = 50_000
@@ -17,6 +17,7 @@ PLANS = {
     "in_play": "jobs_active",
     "list": "jobs_of_user",
     "next_owner": "jobs_of_user",
+    "forget": "jobs_of_user",
     "held": "jobs_running",
     "claim": "jobs_ready",
     "promote": "jobs_blocked",
@@ -34,9 +35,8 @@ PLANS = {
 @pytest.fixture(scope="module")
 def conn() -> Iterator[sqlite3.Connection]:
     conn = sqlite3.connect(":memory:")
-    conn.executescript(
-        files("media_pipeline.db").joinpath("migrations/sqlite/0001_jobs.sql").read_text("utf-8")
-    )
+    for migration in find_migrations("sqlite"):
+        conn.executescript(migration.text)
     conn.executemany(
         "INSERT INTO jobs (id, user_id, kind, state, lane, ord, payload, max_failures, created_at,"
         " finished_at, result, settled) VALUES (?, ?, 'image', 'succeeded', 1, ?, '{}', 5, ?, ?, '{}', 1)",

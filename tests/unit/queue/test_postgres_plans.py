@@ -41,6 +41,7 @@ READ_BY = {
     "insert": {"jobs_active"},
     "insert_one": {"jobs_active"},
     "list": {"jobs_of_user"},
+    "forget": {"jobs_of_user", "jobs_pkey"},
     "next_due": {"jobs_scheduled"},
     "unsettled": {"jobs_unsettled"},
     "blocked_users": {"jobs_blocked"},

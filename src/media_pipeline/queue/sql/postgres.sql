@@ -5,9 +5,9 @@ WITH asked AS (
     row_number() OVER (PARTITION BY t.kind, t.user_id ORDER BY t.n) AS place
   FROM unnest(:ids::TEXT[], :user_ids::TEXT[], :kinds::TEXT[], :lanes::INT8[], :run_ats::INT8[],
               :payloads::TEXT[], :failure_limits::INT8[], :keys::TEXT[], :digests::TEXT[], :originals::TEXT[],
-              :windows::INT8[]) WITH ORDINALITY
+              :traces::TEXT[], :windows::INT8[]) WITH ORDINALITY
     AS t(id, user_id, kind, lane, run_at, payload, max_failures, idempotency_key, request_hash, retry_of,
-         room, n)),
+         trace, room, n)),
 in_play AS (
   SELECT u.kind, u.user_id, (SELECT count(*) FROM (
       SELECT 1 FROM jobs AS j WHERE j.kind = u.kind AND j.active_user = u.user_id LIMIT :most) AS counted) AS jobs
@@ -17,9 +17,9 @@ placed AS (
     WHEN asked.place + in_play.jobs <= asked.room THEN 'available' ELSE 'blocked' END AS state
   FROM asked JOIN in_play ON in_play.kind = asked.kind AND in_play.user_id = asked.user_id)
 INSERT INTO jobs (id, user_id, active_user, kind, state, lane, ord, run_at, payload, max_failures,
-                  idempotency_key, request_hash, retry_of, created_at)
+                  idempotency_key, request_hash, retry_of, trace, created_at)
 SELECT id, user_id, CASE WHEN state = 'available' THEN user_id END, kind, state, lane, :now + n - 1,
-  CASE WHEN later THEN run_at END, payload, max_failures, idempotency_key, request_hash, retry_of, :now
+  CASE WHEN later THEN run_at END, payload, max_failures, idempotency_key, request_hash, retry_of, trace, :now
 FROM placed ORDER BY n
 ON CONFLICT DO NOTHING
 RETURNING id, kind, user_id, state, run_at, created_at;
@@ -27,10 +27,10 @@ RETURNING id, kind, user_id, state, run_at, created_at;
 -- name: insert_one
 -- Keep one job: what `insert` does, without the cost of grouping.
 INSERT INTO jobs (id, user_id, active_user, kind, state, lane, ord, run_at, payload, max_failures,
-                  idempotency_key, request_hash, retry_of, created_at)
+                  idempotency_key, request_hash, retry_of, trace, created_at)
 SELECT :id::TEXT, :user_id::TEXT, CASE WHEN placed.state = 'available' THEN :user_id::TEXT END, :kind::TEXT,
   placed.state, :lane::INT8, :now, CASE WHEN placed.state = 'scheduled' THEN :run_at::INT8 END,
-  :payload::TEXT, :failure_limit::INT8, :key::TEXT, :digest::TEXT, :original::TEXT, :now
+  :payload::TEXT, :failure_limit::INT8, :key::TEXT, :digest::TEXT, :original::TEXT, :trace::TEXT, :now
 FROM (SELECT CASE WHEN :run_at::INT8 > :now THEN 'scheduled'
     WHEN in_play.jobs < :most::INT8 THEN 'available' ELSE 'blocked' END AS state
   FROM (SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs AS j
@@ -229,6 +229,12 @@ UPDATE jobs SET settled = true WHERE id = ANY(:ids::TEXT[]) AND finished_at IS N
 -- Forget old settled jobs.
 DELETE FROM jobs WHERE settled AND id IN (
   SELECT id FROM jobs WHERE settled AND finished_at <= :now - :age::INT8 ORDER BY finished_at LIMIT :limit)
+RETURNING id;
+
+-- name: forget
+-- Forget settled jobs of a user.
+DELETE FROM jobs WHERE settled AND id IN (
+  SELECT id FROM jobs WHERE user_id = :user_id AND settled LIMIT :limit)
 RETURNING id;
 
 -- name: depth

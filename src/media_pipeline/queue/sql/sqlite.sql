@@ -14,9 +14,9 @@ SELECT count(*) AS jobs FROM (SELECT 1 FROM jobs INDEXED BY jobs_active
 -- name: insert
 -- Keep a job.
 INSERT INTO jobs (id, user_id, active_user, kind, state, lane, ord, run_at, payload, max_failures,
-                  idempotency_key, request_hash, retry_of, created_at)
+                  idempotency_key, request_hash, retry_of, trace, created_at)
 VALUES (:id, :user_id, :active_user, :kind, :state, :lane, :now, :run_at, :payload, :max_failures,
-        :idempotency_key, :request_hash, :retry_of, :now)
+        :idempotency_key, :request_hash, :retry_of, :trace, :now)
 RETURNING *;
 
 -- name: get
@@ -167,6 +167,12 @@ UPDATE jobs SET settled = 1 WHERE id = :id AND finished_at IS NOT NULL;
 -- Forget old settled jobs.
 DELETE FROM jobs WHERE id IN (
   SELECT id FROM jobs INDEXED BY jobs_settled WHERE settled = 1 AND finished_at <= :before LIMIT :limit)
+RETURNING id;
+
+-- name: forget
+-- Forget settled jobs of a user.
+DELETE FROM jobs WHERE id IN (
+  SELECT id FROM jobs INDEXED BY jobs_of_user WHERE user_id = :user_id AND settled = 1 LIMIT :limit)
 RETURNING id;
 
 -- name: depth

@@ -1,0 +1,2 @@
+-- The trace that a job's runs go on with, as W3C `traceparent`.
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS trace TEXT
