@@ -90,7 +90,7 @@ async def test_uploads_stop_at_the_quota(tenant: Api) -> None:
     refused = next(answer for answer in answers if answer.status_code == 403)
     assert read_problem(refused) == (403, "quota_exceeded")
     usage = await tenant.get("/media/usage")
-    assert usage == {"bytes": 30, "objects": 3, "quotaBytes": 100_000, "quotaObjects": 3}
+    assert usage == {"bytes": 30, "objects": 3, "quotaBytes": 100_000, "quotaObjects": 3, "limits": []}
     taken = next(answer.json() for answer in answers if answer.status_code == 200)
     assert (await tenant.ask("POST", f"/jobs/{taken['jobId']}/cancel")).status_code == 202
     await tenant.end(taken["jobId"])
