@@ -35,6 +35,7 @@ export function MediaTile({ item, words, active, selected, ...props }: MediaTile
   const hold = useHold(onSelect);
   const preview = usePreview(kindOf(item) === 'video');
   const name = nameOf(item);
+  const badge = badgeOf(item, words);
   const tabIndex = active ? 0 : -1;
   return (
     <div className="pu-row-of-one" role="row" aria-rowindex={row} style={style}>
@@ -49,13 +50,14 @@ export function MediaTile({ item, words, active, selected, ...props }: MediaTile
           type="button"
           className="pu-tile-open"
           tabIndex={tabIndex}
-          aria-label={words.open(describe(item))}
+          // Says all that can be read on it, for those who speak to their computer.
+          aria-label={words.open([describe(item), badge].filter(Boolean).join(', '))}
           aria-keyshortcuts={onDelete ? 'Delete' : undefined}
           onClick={(event) => !hold.swallow() && onPress(event)}
           onFocus={onActivate}
           {...hold.handlers}
         >
-          <Visual item={item} playing={preview.playing} />
+          <Visual item={item} badge={badge} playing={preview.playing} />
         </button>
         {onSelect && (
           <button
@@ -138,7 +140,13 @@ function mayPlay(): boolean {
   return !connection?.saveData && !matchMedia('(prefers-reduced-motion: reduce)').matches;
 }
 
-const Visual = memo(function Visual({ item, playing }: { item: LibraryItem; playing: boolean }) {
+interface VisualProps {
+  item: LibraryItem;
+  badge: string | undefined;
+  playing: boolean;
+}
+
+const Visual = memo(function Visual({ item, badge, playing }: VisualProps) {
   const [broken, setBroken] = useState(false);
   const kind = kindOf(item);
   if (broken || kind === 'file') return <FileFace item={item} />;
@@ -171,10 +179,10 @@ const Visual = memo(function Visual({ item, playing }: { item: LibraryItem; play
           onError={onError}
         />
       )}
-      {kind === 'video' && (
+      {badge && (
         <span className="pu-badge">
           <Icon name="play" />
-          {item.duration ? formatDuration(item.duration) : 'Video'}
+          {badge}
         </span>
       )}
     </>
@@ -185,7 +193,12 @@ function FileFace({ item }: { item: LibraryItem }) {
   return (
     <span className="pu-tile-file">
       <Icon name={kindOf(item)} />
-      <bdi>{nameOf(item)}</bdi>
+      <bdi>{describe(item)}</bdi>
     </span>
   );
+}
+
+function badgeOf(item: LibraryItem, words: Messages): string | undefined {
+  if (kindOf(item) !== 'video') return undefined;
+  return item.duration ? formatDuration(item.duration) : words.video;
 }
