@@ -39,13 +39,7 @@ export function MediaTile({ item, words, active, selected, ...props }: MediaTile
   const tabIndex = active ? 0 : -1;
   return (
     <div className="pu-row-of-one" role="row" aria-rowindex={row} style={style}>
-      <div
-        className="pu-tile"
-        role="gridcell"
-        aria-selected={selected}
-        style={{ backgroundColor: tintOf(item) }}
-        {...preview.handlers}
-      >
+      <div className="pu-tile" role="gridcell" aria-selected={selected} {...preview.handlers}>
         <button
           type="button"
           className="pu-tile-open"
@@ -151,6 +145,7 @@ const Visual = memo(function Visual({ item, badge, playing }: VisualProps) {
   const kind = kindOf(item);
   if (broken || kind === 'file') return <FileFace item={item} />;
   const onError = () => setBroken(true);
+  const style = { backgroundColor: tintOf(item) };
   return (
     <>
       {kind === 'image' || (item.thumbnailUrl && !playing) ? (
@@ -165,6 +160,7 @@ const Visual = memo(function Visual({ item, badge, playing }: VisualProps) {
           height={item.height ?? undefined}
           loading="lazy"
           decoding="async"
+          style={style}
           onError={onError}
         />
       ) : (
@@ -176,6 +172,7 @@ const Visual = memo(function Visual({ item, badge, playing }: VisualProps) {
           playsInline
           autoPlay={playing}
           preload="metadata"
+          style={style}
           onError={onError}
         />
       )}

@@ -66,11 +66,13 @@ const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
 export function formatBytes(bytes: number): string {
   const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(bytes || 1) / 3));
   const value = bytes / 1000 ** power;
-  const maximumFractionDigits = power && value < 100 ? 1 : 0;
-  const unit = UNITS[power];
-  return new Intl.NumberFormat(undefined, { style: 'unit', unit, maximumFractionDigits }).format(
-    value,
-  );
+  const options = {
+    style: 'unit',
+    unit: UNITS[power],
+    unitDisplay: power ? 'short' : 'long',
+    maximumFractionDigits: power && value < 100 ? 1 : 0,
+  } as const;
+  return new Intl.NumberFormat(undefined, options).format(value);
 }
 
 export function formatDuration(seconds: number): string {
