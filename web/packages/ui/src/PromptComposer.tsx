@@ -4,12 +4,15 @@ import { Icon } from './icons.js';
 import { type Messages, MessagesContext, useMessages } from './messages.js';
 import {
   type ComposerRequest,
+  choose,
   type Draft,
   EMPTY_DRAFT,
+  fit,
   type GenerationKind,
   lengthsOf,
   type ModelOption,
   modelKey,
+  offered,
   shapesOf,
   toRequest,
 } from './requests.js';
@@ -226,26 +229,4 @@ function SeedField({ value, onChange }: { value: string; onChange: (value: strin
       />
     </label>
   );
-}
-
-/** The wanted kind, or the only one there is. */
-function offered(models: readonly ModelOption[], kind: GenerationKind): GenerationKind {
-  return models.some((model) => model.kind === kind) ? kind : (models[0]?.kind ?? kind);
-}
-
-function choose(models: readonly ModelOption[], { kind, model }: Draft): ModelOption | undefined {
-  const alike = models.filter((option) => option.kind === kind);
-  return alike.find((option) => modelKey(option) === model) ?? alike[0];
-}
-
-/** The draft without what this model does not offer. */
-function fit(draft: Draft, option: ModelOption | undefined): Draft {
-  const lengths = lengthsOf(option).map(String);
-  return {
-    ...draft,
-    shape: shapesOf(option).includes(draft.shape) ? draft.shape : '',
-    seconds: lengths.includes(draft.seconds) ? draft.seconds : '',
-    count: Number(draft.count) <= (option?.nMax ?? 1) ? draft.count : '1',
-    seed: option?.seed ? draft.seed : '',
-  };
 }

@@ -1,7 +1,7 @@
 import { createContext, useContext } from 'react';
 
 /** Every word the components say. What a service or a person wrote stands as it is. */
-export const ENGLISH = {
+const ENGLISH = {
   library: 'Library',
   empty: 'Nothing here yet.',
   loading: 'Loading',
