@@ -110,7 +110,7 @@ export const states: Record<string, (state: State) => Promise<void>> = {
     await studio.open();
     await page.getByRole('button', { name: 'Developer' }).click();
     const prompt = unique('hills');
-    await studio.generate(prompt, { Count: '4' });
+    await studio.generate(prompt, { Count: '2' });
     const card = studio.card(prompt);
     await card.locator('..').getByText('Code').click();
     await studio.expectPicture(card.locator('img[data-preview]').first());

@@ -50,7 +50,7 @@ function JobCode({ job }: { job: LiveJob }) {
 }
 
 /** Uploads stand in the dock. */
-function hasCard({ kind }: LiveJob): boolean {
+export function hasCard({ kind }: LiveJob): boolean {
   return kind !== 'upload';
 }
 

@@ -1,7 +1,7 @@
 import { isEnded, useJobEvents, useJobs, useMediaUpload } from '@project/realtime';
 import { type CardJob, toDraft, UploadDock } from '@project/ui';
 import { useMemo, useState } from 'react';
-import { Activity } from './Activity.js';
+import { Activity, hasCard } from './Activity.js';
 import { ConnectionDot } from './ConnectionDot.js';
 import { Create, type Seed } from './Create.js';
 import { Developer } from './Developer.js';
@@ -101,7 +101,7 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
       />
       <Parts
         shown={part}
-        running={jobs.filter(({ state }) => !isEnded(state)).length}
+        running={jobs.filter((job) => hasCard(job) && !isEnded(job.state)).length}
         onShow={show}
       />
       {developing && <Developer service={service} onClose={() => setDeveloping(false)} />}
