@@ -23,6 +23,8 @@ test('the pictures of the README', async ({ studio, page, baseURL }) => {
   await ask('video', { prompt: 'Boats on a lake at night', seconds: 2, seed: 7 });
   for (const prompt of PROMPTS) await expect(studio.tile(prompt)).toHaveCount(2);
   await expect(studio.tile('Boats on a lake at night')).toBeVisible();
+  // Anew, without the cards of what has just been made.
+  await studio.open();
   await studio.generate('Northern lights over a quiet lake', { Count: '2' });
   await studio.expectPicture(page.locator('img[data-preview]').first());
   await page.screenshot({ path: `${SCREENSHOTS}/studio.png` });
