@@ -19,7 +19,7 @@ help: ## Show what each target does
 dev: .venv/ready $(STUDIO) ## Run service, worker and studio page in one process
 	@media-pipeline dev
 
-test: check test-web journey test-python ## Prove everything: what CI runs
+test: check test-web journey example test-python ## Prove everything: what CI runs
 
 check: lint types contracts docs ## Lint, format, types, import contracts and links, without running anything
 
@@ -41,7 +41,7 @@ test-web: .venv/ready web/node_modules/ready $(STUDIO) ## The web packages' lint
 
 journey: .venv/ready $(STUDIO) ## Walk through the studio in a real browser
 	@sh scripts/chromium.sh
-	@cd web && npm run --silent e2e -- journey library uploads restart bucket
+	@cd web && npm run --silent e2e
 
 example: .venv/ready $(STUDIO) ## A fresh app with the packed packages, in a real browser
 	@sh scripts/chromium.sh
@@ -53,9 +53,8 @@ test-python: .venv/ready $(STUDIO) ## The Python tests
 test-long: .venv/ready $(STUDIO) ## Only the full figures; LONG=tests/... or LONG="-k kills" picks some
 	@pytest -m long --timeout 1800 -rP $(LONG)
 
-journey-long: .venv/ready $(STUDIO) ## Every state judged by axe; 200 MB through a browser into a bucket, with three cuts
+journey-long: .venv/ready $(STUDIO) ## 200 MB through a browser into a bucket, with three cuts
 	@sh scripts/chromium.sh
-	@cd web && npm run --silent e2e -- states
 	@cd web && BIG_UPLOAD_MIB=200 npm run --silent e2e -- bucket
 
 bench: .venv/ready ## The benchmarks, each beside its floor in the same run

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { test as base, expect, type Page, type Route } from '@playwright/test';
+import { makeFilm } from './api.ts';
 import { control, hashOf, logOf, signLongAgo, type Ticket } from './fake.ts';
 import { paintPng } from './picture.ts';
 import { Studio } from './studio.ts';
@@ -38,7 +39,7 @@ const unique = (words: string) => `${words} ${randomUUID().slice(0, 8)}`;
 
 /** A small film and a box that players skip, so that a real film has any size. */
 async function writeFilm(page: Page, file: string, size: number): Promise<string> {
-  const film = await page.request.get(await makeFilm(page));
+  const film = await page.request.get(await makeFilm(page.request, STUDIO));
   const head = await film.body();
   const box = Buffer.alloc(8);
   box.writeUInt32BE(size - head.length, 0);
@@ -58,26 +59,6 @@ async function writeFilm(page: Page, file: string, size: number): Promise<string
   }
   await pipeline(hashed, createWriteStream(file));
   return hash.digest('hex');
-}
-
-async function makeFilm(page: Page): Promise<string> {
-  const token = await readToken(page);
-  const headers = { Authorization: `Bearer ${token}` };
-  const data = { prompt: 'slow waves', seconds: 1, width: 64, height: 64 };
-  const { jobId } = await (await page.request.post('/generate/video', { headers, data })).json();
-  let job = { state: '', result: { items: [{ url: '' }] } };
-  await expect
-    .poll(async () => {
-      job = await (await page.request.get(`/jobs/${jobId}`, { headers })).json();
-      return job.state;
-    })
-    .toBe('succeeded');
-  return job.result.items[0]?.url ?? '';
-}
-
-async function readToken(page: Page): Promise<string> {
-  const answer = await page.request.get('/studio/token', { headers: { Origin: STUDIO ?? '' } });
-  return (await answer.json()).token;
 }
 
 /** Let the page believe that `init` answered something else. */

@@ -39,8 +39,8 @@ export interface MadeFile {
   bytes: number[];
 }
 
-/** Let go of files over the page, as a person drags them in. */
-export async function drop(page: Page, files: readonly MadeFile[]) {
+/** Hold files over the page, as a person drags them in. */
+export async function drag(page: Page, files: readonly MadeFile[]) {
   const dataTransfer = await page.evaluateHandle((files) => {
     const made = new DataTransfer();
     for (const { name, type, bytes } of files)
@@ -49,7 +49,12 @@ export async function drop(page: Page, files: readonly MadeFile[]) {
   }, files);
   await page.dispatchEvent('body', 'dragenter', { dataTransfer });
   await expect(page.getByText('Drop to upload')).toBeVisible();
-  await page.dispatchEvent('body', 'drop', { dataTransfer });
+  return dataTransfer;
+}
+
+/** Let go of files over the page. */
+export async function drop(page: Page, files: readonly MadeFile[]) {
+  await page.dispatchEvent('body', 'drop', { dataTransfer: await drag(page, files) });
   await expect(page.getByText('Drop to upload')).toBeHidden();
 }
 

@@ -74,17 +74,18 @@ test('a file that is not what it says is refused in words', async ({ page, studi
   await expect(studio.tile(name)).toHaveCount(0);
 });
 
-test('the keyboard alone opens, walks, closes and deletes', async ({ studio, page }) => {
-  const names = [unique('first'), unique('second')].map((name) => `${name}.png`) as [
-    string,
-    string,
-  ];
-  for (const name of names) {
-    await page.locator('input[type=file][multiple]').setInputFiles(png(name));
-    await expect(studio.tile(name)).toBeVisible();
-  }
-  const [first, second] = names;
-  await studio.tile(second).focus();
+test('the keyboard alone makes, opens, walks, closes and deletes', async ({ studio, page }) => {
+  const [first, second] = [`${unique('first')}.png`, unique('second')];
+  await studio.choose(png(first));
+  await expect(studio.tile(first)).toBeVisible();
+  await page.getByRole('textbox', { name: 'Prompt' }).focus();
+  await page.keyboard.type(second);
+  await page.keyboard.press('Control+Enter');
+  await expect(studio.tile(second)).toBeVisible();
+  await expect(async () => {
+    await page.keyboard.press('Tab');
+    await expect(studio.tile(second)).toBeFocused({ timeout: 1 });
+  }).toPass({ intervals: [0] });
   await page.keyboard.press('Enter');
   await studio.expectPicture(studio.lightbox.getByRole('img', { name: second }));
   await page.keyboard.press('ArrowRight');
@@ -173,9 +174,24 @@ test('without a token of its own the page asks for one, and works with it', asyn
   await expect(page.getByRole('region', { name: 'Library' }).getByRole('alert')).toHaveCount(0);
 });
 
-test('at 320 pixels nothing sticks out', async ({ studio, page }) => {
+test('on a phone of 320 pixels one makes here and keeps there, and nothing sticks out', async ({
+  studio,
+  page,
+}) => {
   await page.setViewportSize({ width: 320, height: 720 });
-  await studio.generate(unique('a-very-long-word-without-any-place-to-break-it-anywhere-at-all'));
-  await expect(page.getByRole('article').first()).toBeVisible();
-  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+  const width = () => page.evaluate(() => document.documentElement.scrollWidth);
+  const prompt = unique('a-very-long-word-without-any-place-to-break-it-anywhere-at-all');
+  await studio.generate(prompt);
+  await expect(studio.card(prompt)).toBeVisible();
+  await expect(page.getByRole('region', { name: 'Library' })).toBeHidden();
+  expect(await width()).toBe(320);
+  await page.getByRole('button', { name: 'Library' }).click();
+  await expect(page.getByRole('textbox', { name: 'Prompt' })).toBeHidden();
+  await studio.expectPicture(studio.tile(prompt).getByRole('img'));
+  expect(await width()).toBe(320);
+  await studio.tile(prompt).click();
+  await expect(studio.lightbox.getByRole('button', { name: 'Close' })).toBeInViewport();
+  await studio.lightbox.getByRole('button', { name: 'Close' }).click();
+  await page.getByRole('button', { name: 'Create' }).click();
+  await expect(page.getByRole('textbox', { name: 'Prompt' })).toBeVisible();
 });

@@ -5,8 +5,9 @@ export default defineConfig({
   testDir: '.',
   outputDir: '../test-results',
   workers: 1,
-  timeout: 60_000,
-  expect: { timeout: 30_000 },
+  // Far above what anything takes, as other things run on the machine too.
+  timeout: 180_000,
+  expect: { timeout: 60_000 },
   reporter: 'list',
   forbidOnly: !!process.env.CI,
   use: {

@@ -1,124 +1,95 @@
 import { cpus, loadavg } from 'node:os';
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
+import { makeFilm } from './api.ts';
 import { expect, png, test, unique } from './fixtures.ts';
+import { SCENES, states, tellJobs } from './states.ts';
 import { Studio } from './studio.ts';
 
-interface Scene {
-  page: Page;
-  studio: Studio;
-}
-
-/** Where the pictures of the states go, for people to look at; none are taken without it. */
-const PICTURES = process.env.PICTURES;
-const PHONE = { width: 390, height: 844 };
+/** A folder for pictures of every state, for people to look at; none are taken without it. */
+const { SCREENSHOTS } = process.env;
+const PHONE = { width: 320, height: 720 };
 const DESKTOP = { width: 1280, height: 900 };
-
-const states: Record<string, (scene: Scene) => Promise<void>> = {
-  async empty({ page }) {
-    await page.goto('/?q=nothing-has-this-name');
-    await expect(page.getByText('Nothing matches.')).toBeVisible();
-  },
-  async loading({ page }) {
-    await page.route('**/media?**', () => undefined);
-    await page.goto('/');
-    await expect(page.getByRole('status', { name: 'Loading' })).toBeVisible();
-  },
-  async error({ page }) {
-    await page.route('**/media?**', (route) =>
-      route.fulfill({ status: 500, json: { detail: 'The database is away.' } }),
-    );
-    await page.goto('/');
-    await expect(page.getByText('The database is away.')).toBeVisible();
-  },
-  async offline({ page, studio }) {
-    await studio.open();
-    await page.context().setOffline(true);
-    await expect(page.getByText('Offline', { exact: true })).toBeVisible();
-  },
-  async unauthorised({ page }) {
-    await page.route('**/studio/token', (route) => route.fulfill({ status: 404 }));
-    await page.goto('/');
-    await page.getByLabel('Bearer token').fill('wrong');
-    await page.getByRole('button', { name: 'Continue' }).click();
-    await expect(page.getByText('no longer accepts this token')).toBeVisible();
-  },
-  async gate({ page }) {
-    await page.route('**/studio/token', (route) => route.fulfill({ status: 404 }));
-    await page.goto('/');
-    await expect(page.getByLabel('Bearer token')).toBeVisible();
-  },
-  async working({ page, studio }) {
-    await studio.open();
-    await page.getByRole('button', { name: 'Developer' }).click();
-    const prompt = unique('hills');
-    await studio.generate(prompt, { Count: '4' });
-    await studio.card(prompt).locator('..').getByText('Code').click();
-    await studio.choose(png(`${unique('docked')}.png`), {
-      name: 'words.txt',
-      mimeType: 'text/plain',
-      buffer: Buffer.from('no'),
-    });
-    await expect(page.getByText('is not accepted here')).toBeVisible();
-  },
-  async selecting({ page, studio }) {
-    await studio.open();
-    await page.getByRole('gridcell').first().getByRole('button', { name: /^Open/ }).focus();
-    await page.keyboard.press('Space');
-    await expect(page.getByRole('toolbar')).toBeVisible();
-  },
-  async undoing({ page, studio }) {
-    await studio.open();
-    await page.getByRole('gridcell').first().getByRole('button', { name: /^Open/ }).focus();
-    await page.keyboard.press('Delete');
-    await page.getByRole('button', { name: 'Undo' }).hover();
-    await expect(page.getByText('Deleted 1')).toBeVisible();
-  },
-  async lightbox({ page, studio }) {
-    await studio.open();
-    await page.getByRole('gridcell').first().getByRole('button', { name: /^Open/ }).click();
-    await expect(studio.lightbox).toBeVisible();
-  },
-  async keys({ page, studio }) {
-    await studio.open();
-    await page.keyboard.press('?');
-    await expect(page.getByRole('dialog', { name: 'Keys' })).toBeVisible();
-  },
-};
+/** What a zoom of 200 % does to a window of 1280 by 900. */
+const ZOOMED = { width: 640, height: 450 };
 
 test.beforeAll(async ({ browser, baseURL }) => {
-  const studio = new Studio(await browser.newPage({ baseURL: baseURL ?? '' }));
-  await studio.open();
+  const page = await browser.newPage({ baseURL: baseURL ?? '' });
+  const film = makeFilm(page.request, baseURL, unique('scene'));
+  const studio = new Studio(page);
+  await studio.open(SCENES);
   const names = Array.from({ length: 3 }, (_, nth) => `${unique('scene')}-${nth}.png`);
   await studio.choose(...names.map(png));
   for (const name of names) await expect(studio.tile(name)).toBeVisible();
-  await studio.page.close();
+  await film;
+  await page.close();
 });
 
 for (const [name, reach] of Object.entries(states)) {
-  test(`axe finds nothing where the page is ${name}, light and dark, wide and narrow`, async ({
+  test(`axe finds nothing where the page is ${name}, wide and light, narrow and dark`, async ({
     page,
   }) => {
     await reach({ page, studio: new Studio(page) });
-    const looks = { desktop: DESKTOP, phone: PHONE };
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme });
-      for (const [width, viewport] of Object.entries(looks)) {
-        // Each theme and each width once, unless people want to look at all four.
-        const judged = (width === 'phone') === (colorScheme === 'dark');
-        if (!judged && !PICTURES) continue;
-        await page.setViewportSize(viewport);
-        if (PICTURES)
-          await page.screenshot({ path: `${PICTURES}/${name}-${width}-${colorScheme}.png` });
-        if (judged) expect(await complaintsOf(page)).toEqual([]);
-      }
-    }
+    await expectSound(page, `${name}-desktop-light`);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await look(page, `${name}-desktop-dark`);
+    await page.setViewportSize(PHONE);
+    await expectSound(page, `${name}-phone-dark`);
+    await page.emulateMedia({ colorScheme: 'light' });
+    await look(page, `${name}-phone-light`);
   });
 }
 
-async function complaintsOf(page: Page): Promise<string[]> {
+const settings: Record<string, (page: Page) => Promise<void>> = {
+  'forced colours': (page) => page.emulateMedia({ forcedColors: 'active' }),
+  'reduced motion': (page) => page.emulateMedia({ reducedMotion: 'reduce' }),
+  'right to left': (page) =>
+    page.evaluate(() => {
+      document.documentElement.dir = 'rtl';
+    }),
+  'zoomed to 200 %': (page) => page.setViewportSize(ZOOMED),
+};
+
+test('axe finds nothing however the reader has set things', async ({ page }) => {
+  for (const [name, set] of Object.entries(settings)) {
+    await tellJobs(page);
+    await page.emulateMedia({ forcedColors: 'none', reducedMotion: 'no-preference' });
+    await page.setViewportSize(DESKTOP);
+    await new Studio(page).open(SCENES);
+    await set(page);
+    await expect(page.getByRole('article')).toHaveCount(4);
+    await page.getByRole('gridcell').first().getByRole('button', { name: /^Open/ }).focus();
+    await page.keyboard.press('Space');
+    await expectSound(page, name.replaceAll(/\W+/g, '-'));
+  }
+});
+
+test('with reduced motion nothing plays or slides by itself', async ({ page }) => {
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await new Studio(page).open('/?q=scene&kind=video');
+  const tile = page.getByRole('gridcell').first().getByRole('button', { name: /^Open/ });
+  await tile.hover();
+  const slides = await tile.evaluate((node) =>
+    [node, ...node.querySelectorAll('*')].map((one) => getComputedStyle(one).transitionDuration),
+  );
+  expect(new Set(slides)).toEqual(new Set(['0s']));
+  await expect(tile.locator('video')).toHaveCount(0);
+});
+
+/** Nothing to complain of for axe, and nothing that sticks out to the side. */
+async function expectSound(page: Page, name: string) {
+  await look(page, name);
   const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+  const [wide, seen] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  expect(wide).toBeLessThanOrEqual(seen ?? 0);
+}
+
+async function look(page: Page, name: string) {
+  if (SCREENSHOTS) await page.screenshot({ path: `${SCREENSHOTS}/${name}.png` });
 }
 
 interface Arrival {
@@ -145,9 +116,14 @@ test('the page is there within a second, and nothing moves while it comes', asyn
   const arrivals: Arrival[] = [];
   // The best of three, as other things run on the machine too.
   for (let nth = 0; nth < 3; nth += 1) {
-    await page.goto('/');
+    await page.unrouteAll();
+    // The cards come after the library that stands below them.
+    const listed = page.waitForResponse('**/media?**').then((response) => response.finished());
+    await tellJobs(page, () => listed);
+    await page.goto(SCENES);
     await expect(page.getByText('Live', { exact: true })).toBeVisible();
     await expect(page.getByRole('gridcell').first().getByRole('img')).toBeVisible();
+    await expect(page.getByRole('article')).toHaveCount(4);
     arrivals.push(
       await page.evaluate(() => ({
         ...(window as never as { arrival: Arrival }).arrival,

@@ -20,7 +20,7 @@ export function Activity({ service, onReuse, onProblem }: ActivityProps) {
     await retry(jobId).then(() => dismiss(jobId), onProblem);
   };
   return (
-    <section aria-label="Activity">
+    <section aria-label="Activity" className="activity">
       <ul className="cards">
         {shown.map((job) => (
           <li key={job.jobId} data-job={job.jobId}>
@@ -50,7 +50,7 @@ function JobCode({ job }: { job: LiveJob }) {
 }
 
 /** Uploads stand in the dock. */
-function hasCard({ kind }: LiveJob): boolean {
+export function hasCard({ kind }: LiveJob): boolean {
   return kind !== 'upload';
 }
 

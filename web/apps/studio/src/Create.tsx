@@ -13,7 +13,7 @@ export function Create({ service, seed }: { service: ServiceOptions; seed: Seed 
   const { models, error: modelsError, refetch } = useModels(service);
   const { generate, isSubmitting, error } = useGenerate(service);
   return (
-    <section aria-label="Create">
+    <section aria-label="Create" className="create">
       <PromptComposer
         key={seed.key}
         models={models}

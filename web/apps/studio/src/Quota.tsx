@@ -1,5 +1,5 @@
 import { type ServiceOptions, useMediaUsage } from '@project/realtime';
-import { formatSize } from './formatSize.js';
+import { formatBytes } from '@project/ui';
 import { leftToday } from './leftToday.js';
 
 /** How much is kept, of how much that may be, and what may still be made today. */
@@ -7,11 +7,11 @@ export function Quota({ service }: { service: ServiceOptions }) {
   const { usage } = useMediaUsage(service);
   if (!usage) return <span className="quota" />;
   const { bytes, objects, quotaBytes } = usage;
-  const said = `${objects} ${objects === 1 ? 'item' : 'items'}, ${formatSize(bytes)}`;
+  const said = `${objects} ${objects === 1 ? 'item' : 'items'}, ${formatBytes(bytes)}`;
   const left = leftToday(usage.limits ?? []);
   return (
     <span className="quota">
-      {quotaBytes ? `${said} of ${formatSize(quotaBytes)}` : said}
+      {quotaBytes ? `${said} of ${formatBytes(quotaBytes)}` : said}
       {quotaBytes && (
         <meter max={quotaBytes} high={quotaBytes * 0.9} value={bytes} aria-label="Space used" />
       )}

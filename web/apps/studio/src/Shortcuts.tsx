@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'react';
+import { useEffect, useId, useRef } from 'react';
 
 const KEYS: readonly [string, string][] = [
   ['Ctrl Enter', 'Send the prompt'],
@@ -14,6 +14,7 @@ const KEYS: readonly [string, string][] = [
 
 /** The keys the page knows, shown by `?`. */
 export function Shortcuts() {
+  const heading = useId();
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const onKey = ({ key, target }: KeyboardEvent) => {
@@ -25,7 +26,8 @@ export function Shortcuts() {
     return () => removeEventListener('keydown', onKey);
   }, []);
   return (
-    <dialog ref={dialog} className="shortcuts pu" aria-label="Keys">
+    <dialog ref={dialog} className="shortcuts pu" aria-labelledby={heading}>
+      <h2 id={heading}>Keys</h2>
       <dl>
         {KEYS.map(([keys, does]) => (
           <div key={keys}>

@@ -43,7 +43,7 @@ export function Snippet({ path, body, hook }: SnippetProps) {
   );
 }
 
-export function writeCurl(path: string, body: object): string {
+function writeCurl(path: string, body: object): string {
   const json = JSON.stringify(body).replaceAll("'", "'\\''");
   return [
     `curl ${location.origin}${path}`,
@@ -53,7 +53,7 @@ export function writeCurl(path: string, body: object): string {
   ].join(' \\\n  ');
 }
 
-export function writeHook(hook: SnippetProps['hook'], body: object): string {
+function writeHook(hook: SnippetProps['hook'], body: object): string {
   const service = "{ apiPrefix: '', serviceName: 'my-api', headers }";
   const json = JSON.stringify(body, null, 2);
   if (hook === 'process') {

@@ -1,10 +1,11 @@
-import { useJobEvents, useMediaUpload } from '@project/realtime';
+import { isEnded, useJobEvents, useJobs, useMediaUpload } from '@project/realtime';
 import { type CardJob, toDraft, UploadDock } from '@project/ui';
 import { useMemo, useState } from 'react';
-import { Activity } from './Activity.js';
+import { Activity, hasCard } from './Activity.js';
 import { ConnectionDot } from './ConnectionDot.js';
 import { Create, type Seed } from './Create.js';
 import { Developer } from './Developer.js';
+import { type Part, Parts } from './Parts.js';
 import { Shelf } from './Shelf.js';
 import { Shortcuts } from './Shortcuts.js';
 import { HOME, type Session } from './session.js';
@@ -22,13 +23,19 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
   const service = useMemo(() => ({ ...HOME, headers: session.headers }), [session]);
   const { status } = useJobEvents(service);
   const [seed, setSeed] = useState<Seed>({ key: 0, draft: {} });
+  const { jobs, status: jobsStatus } = useJobs(service);
+  const [part, setPart] = useState<Part>(location.search ? 'library' : 'create');
   const [developing, setDeveloping] = useState(false);
   const { uploads, cancel, retry, remove } = useMediaUpload(service);
   const [notice, setNotice] = useState<string | null>(null);
 
+  const show = (part: Part) => {
+    setPart(part);
+    scrollTo({ top: 0 });
+  };
   const compose = (draft: Seed['draft']) => {
     setSeed(({ key }) => ({ key: key + 1, draft }));
-    scrollTo({ top: 0 });
+    show('create');
   };
   const reuse = ({ kind, request }: CardJob) =>
     compose(toDraft(kind.includes('video') ? 'video' : 'image', request ?? {}));
@@ -55,7 +62,12 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
           </button>
         )}
       </header>
-      <main className="page pu">
+      <main className="page pu" data-part={part} data-jobs={jobsStatus}>
+        {status === 'offline' && (
+          <div className="banner" data-look="calm" role="status">
+            <p>You are offline. What you see may be old; uploads wait and go on by themselves.</p>
+          </div>
+        )}
         {status === 'unauthorized' && (
           <div className="banner" role="alert">
             <p>
@@ -86,6 +98,11 @@ export function Studio({ session, onToken, onSignOut }: StudioProps) {
         onCancel={cancel}
         onRetry={(id) => retry(id).catch(() => undefined)}
         onRemove={remove}
+      />
+      <Parts
+        shown={part}
+        running={jobs.filter((job) => hasCard(job) && !isEnded(job.state)).length}
+        onShow={show}
       />
       {developing && <Developer service={service} onClose={() => setDeveloping(false)} />}
       <Shortcuts />

@@ -48,7 +48,8 @@ async function open(events: () => Promise<Response> = never) {
 async function enter(token: string) {
   const input = await screen.findByLabelText('Bearer token');
   await userEvent.clear(input);
-  await userEvent.type(input, token);
+  await userEvent.click(input);
+  await userEvent.paste(token);
   await userEvent.click(screen.getByRole('button', { name: 'Continue' }));
 }
 

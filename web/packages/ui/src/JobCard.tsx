@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { Button } from './Button.js';
 import { Icon } from './icons.js';
 import { kindOf, type LibraryItem } from './media.js';
+import { type Messages, useMessages } from './messages.js';
 import { Progress } from './Progress.js';
 import { Styles } from './Styles.js';
 
@@ -25,11 +26,13 @@ export interface JobCardProps {
   /** Bring the request back into the composer. */
   onReuse?: (job: CardJob) => void;
   onDismiss?: (jobId: string) => void;
+  messages?: Partial<Messages>;
 }
 
 /** One job: what was asked, how far it is, the pictures so far, and what can be done about it. */
-export function JobCard({ job, onDismiss, ...actions }: JobCardProps) {
-  const prompt = titleOf(job);
+export function JobCard({ job, onDismiss, messages, ...actions }: JobCardProps) {
+  const words = useMessages(messages);
+  const prompt = titleOf(job, words);
   const open = job.state === 'queued' || job.state === 'running';
   return (
     <article className="pu pu-job" data-state={job.state} aria-label={prompt}>
@@ -42,29 +45,34 @@ export function JobCard({ job, onDismiss, ...actions }: JobCardProps) {
             <Button
               look="quiet"
               icon="close"
-              aria-label="Dismiss"
+              aria-label={words.dismiss}
               onClick={() => onDismiss(job.jobId)}
             />
           )}
         </div>
         <p className="pu-job-status" role={job.state === 'failed' ? 'alert' : undefined}>
-          <span>{describeState(job)}</span>
-          {open && job.progress !== null && <span>{Math.floor(job.progress)} %</span>}
+          <span>{describeState(job, words)}</span>
+          {open && job.progress !== null && <span>{words.percent(Math.floor(job.progress))}</span>}
         </p>
-        {open && <Progress value={job.progress} label={`Progress of ${prompt}`} />}
-        <JobActions job={job} open={open} {...actions} />
+        {open && <Progress value={job.progress} label={words.progressOf(prompt)} />}
+        <JobActions job={job} open={open} words={words} {...actions} />
       </div>
     </article>
   );
 }
 
-function JobActions({ job, open, onCancel, onRetry, onReuse }: JobCardProps & { open: boolean }) {
+interface JobActionsProps extends Pick<JobCardProps, 'job' | 'onCancel' | 'onRetry' | 'onReuse'> {
+  open: boolean;
+  words: Messages;
+}
+
+function JobActions({ job, open, words, onCancel, onRetry, onReuse }: JobActionsProps) {
   const again = job.state === 'failed' || job.state === 'cancelled';
   return (
     <div className="pu-job-actions">
-      {open && onCancel && <Action label="Cancel" onClick={() => onCancel(job.jobId)} />}
-      {again && onRetry && <Action label="Retry" onClick={() => onRetry(job.jobId)} />}
-      {!open && onReuse && <Action label="Edit and rerun" onClick={() => onReuse(job)} />}
+      {open && onCancel && <Action label={words.cancel} onClick={() => onCancel(job.jobId)} />}
+      {again && onRetry && <Action label={words.retry} onClick={() => onRetry(job.jobId)} />}
+      {!open && onReuse && <Action label={words.reuse} onClick={() => onReuse(job)} />}
     </div>
   );
 }
@@ -119,25 +127,25 @@ function Finished({ item }: { item: LibraryItem }) {
   return <img src={item.thumbnailUrl ?? item.url} alt="" />;
 }
 
-function titleOf({ request, kind }: CardJob): string {
+function titleOf({ request, kind }: CardJob, words: Messages): string {
   const said = request?.prompt ?? request?.filename ?? request?.url;
-  return typeof said === 'string' && said ? said : kind || 'Job';
+  return typeof said === 'string' && said ? said : kind || words.job;
 }
 
-function describeState({ state, message, error }: CardJob): string {
+function describeState({ state, message, error }: CardJob, words: Messages): string {
   switch (state) {
     case 'queued':
-      return message || 'Queued';
+      return message || words.queued;
     case 'running':
-      return message || 'Running';
+      return message || words.running;
     case 'succeeded':
-      return 'Done';
+      return words.done;
     case 'cancelled':
-      return 'Cancelled';
+      return words.cancelled;
     case 'failed':
       return (
         (typeof error === 'string' ? error : (error?.error ?? error?.message ?? error?.detail)) ||
-        'Failed.'
+        words.failed
       );
   }
 }

@@ -2,6 +2,7 @@ import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 
 import { Button } from './Button.js';
 import { Icon } from './icons.js';
 import { describe, formatBytes, formatDate, kindOf, type LibraryItem, nameOf } from './media.js';
+import { type Messages, MessagesContext, useMessages } from './messages.js';
 import { Styles } from './Styles.js';
 
 export interface LightboxProps {
@@ -16,6 +17,7 @@ export interface LightboxProps {
   actions?: ((item: LibraryItem) => ReactNode) | undefined;
   /** Shown above all else, as nothing outside of a dialog can be reached. */
   notice?: ReactNode;
+  messages?: Partial<Messages>;
 }
 
 /** One item, large, in a native dialog: arrows walk, Escape closes, focus returns where it was. */
@@ -27,7 +29,9 @@ export function Lightbox({
   askBeforeDelete = true,
   actions,
   notice,
+  messages,
 }: LightboxProps) {
+  const words = useMessages(messages);
   const dialog = useRef<HTMLDialogElement>(null);
   const index = items.findIndex((item) => item.path === path);
   const item = items[index];
@@ -48,7 +52,7 @@ export function Lightbox({
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const target = event.target as Element;
-    if (target.matches('video, input, select, textarea')) return;
+    if (target.matches('video,input,select,textarea')) return;
     const forward = getComputedStyle(event.currentTarget).direction === 'rtl' ? -1 : 1;
     if (event.key === 'ArrowRight') go(forward);
     if (event.key === 'ArrowLeft') go(-forward);
@@ -56,34 +60,36 @@ export function Lightbox({
   };
 
   return (
-    <dialog
-      ref={dialog}
-      className="pu pu-lightbox"
-      tabIndex={-1}
-      aria-label={item ? describe(item) : 'Preview'}
-      onClose={() => onPathChange(null)}
-      onKeyDown={onKeyDown}
-    >
-      <Styles />
-      {item && (
-        <div className="pu-lightbox-frame">
-          <Bar
-            key={item.path}
-            item={item}
-            ask={askBeforeDelete}
-            onDelete={onDelete && (() => remove(item))}
-            onClose={() => onPathChange(null)}
-          />
-          <div className="pu-stage">
-            <Step to="previous" disabled={index === 0} onClick={() => go(-1)} />
-            <Stage item={item} />
-            <Step to="next" disabled={index === items.length - 1} onClick={() => go(1)} />
+    <MessagesContext value={words}>
+      <dialog
+        ref={dialog}
+        className="pu pu-lightbox"
+        tabIndex={-1}
+        aria-label={item ? describe(item) : words.preview}
+        onClose={() => onPathChange(null)}
+        onKeyDown={onKeyDown}
+      >
+        <Styles />
+        {item && (
+          <div className="pu-lightbox-frame">
+            <Bar
+              key={item.path}
+              item={item}
+              ask={askBeforeDelete}
+              onDelete={onDelete && (() => remove(item))}
+              onClose={() => onPathChange(null)}
+            />
+            <div className="pu-stage">
+              <Step to="previous" disabled={index === 0} onClick={() => go(-1)} />
+              <Stage item={item} />
+              <Step to="next" disabled={index === items.length - 1} onClick={() => go(1)} />
+            </div>
+            <Details item={item}>{actions?.(item)}</Details>
           </div>
-          <Details item={item}>{actions?.(item)}</Details>
-        </div>
-      )}
-      {notice}
-    </dialog>
+        )}
+        {notice}
+      </dialog>
+    </MessagesContext>
   );
 }
 
@@ -95,6 +101,7 @@ interface BarProps {
 }
 
 function Bar({ item, ask, onDelete, onClose }: BarProps) {
+  const words = useMessages();
   const [asked, setAsked] = useState(false);
   return (
     <div className="pu-lightbox-bar">
@@ -106,7 +113,7 @@ function Bar({ item, ask, onDelete, onClose }: BarProps) {
         data-icon=""
         href={item.url}
         download={nameOf(item)}
-        aria-label="Download"
+        aria-label={words.download}
       >
         <Icon name="download" />
       </a>
@@ -114,19 +121,20 @@ function Bar({ item, ask, onDelete, onClose }: BarProps) {
         <Button
           look={asked ? 'danger' : 'quiet'}
           icon="trash"
-          aria-label={asked ? 'Press again to delete' : 'Delete'}
+          aria-label={asked ? words.deleteAgain : words.delete}
           onBlur={() => setAsked(false)}
           onClick={asked || !ask ? onDelete : () => setAsked(true)}
         >
-          {asked && 'Delete?'}
+          {asked && words.deleteAsk}
         </Button>
       )}
-      <Button look="quiet" icon="close" aria-label="Close" onClick={onClose} />
+      <Button look="quiet" icon="close" aria-label={words.close} onClick={onClose} />
     </div>
   );
 }
 
 function CopyButton({ text }: { text: string }) {
+  const words = useMessages();
   const [copied, setCopied] = useState(false);
   // Browsers give pages a clipboard only over https and on localhost.
   if (!navigator.clipboard) return null;
@@ -135,7 +143,7 @@ function CopyButton({ text }: { text: string }) {
     <Button
       look="quiet"
       icon={copied ? 'check' : 'link'}
-      aria-label={copied ? 'Address copied' : 'Copy address'}
+      aria-label={copied ? words.addressCopied : words.copyAddress}
       onClick={() => void copy()}
     />
   );
@@ -150,13 +158,13 @@ function Step({
   disabled: boolean;
   onClick: () => void;
 }) {
-  const label = to === 'next' ? 'Next' : 'Previous';
+  const words = useMessages();
   return (
     <Button
       className="pu-step"
       data-to={to}
       icon={to}
-      aria-label={label}
+      aria-label={words[to]}
       disabled={disabled}
       onClick={onClick}
     />
@@ -164,6 +172,7 @@ function Step({
 }
 
 function Stage({ item }: { item: LibraryItem }) {
+  const words = useMessages();
   const kind = kindOf(item);
   if (kind === 'image')
     return <img key={item.path} src={item.url} alt={item.alt || describe(item)} />;
@@ -181,18 +190,19 @@ function Stage({ item }: { item: LibraryItem }) {
       />
     );
   }
-  return <p className="pu-note">No preview for this type. Download it to look inside.</p>;
+  return <p className="pu-note">{words.noPreview}</p>;
 }
 
 function Details({ item, children }: { item: LibraryItem; children: ReactNode }) {
+  const words = useMessages();
   const facts: [string, string | number | null | undefined | false][] = [
-    ['Dimensions', item.width && item.height && `${item.width} × ${item.height}`],
-    ['Length', item.duration && `${item.duration.toFixed(1)} s`],
-    ['Size', item.size && formatBytes(item.size)],
-    ['Type', item.contentType],
-    ['Model', item.model],
-    ['Seed', item.seed === null ? undefined : item.seed],
-    ['Created', item.createdAt && formatDate(item.createdAt)],
+    [words.dimensions, item.width && item.height && `${item.width} × ${item.height}`],
+    [words.length, item.duration && words.seconds(Math.round(item.duration * 10) / 10)],
+    [words.size, item.size && formatBytes(item.size)],
+    [words.type, item.contentType],
+    [words.model, item.model],
+    [words.seed, item.seed === null ? undefined : item.seed],
+    [words.created, item.createdAt && formatDate(item.createdAt)],
   ];
   return (
     <div className="pu-details">

@@ -35,27 +35,23 @@ export function MediaTile({ item, words, active, selected, ...props }: MediaTile
   const hold = useHold(onSelect);
   const preview = usePreview(kindOf(item) === 'video');
   const name = nameOf(item);
+  const badge = badgeOf(item, words);
   const tabIndex = active ? 0 : -1;
   return (
     <div className="pu-row-of-one" role="row" aria-rowindex={row} style={style}>
-      <div
-        className="pu-tile"
-        role="gridcell"
-        aria-selected={selected}
-        style={{ backgroundColor: tintOf(item) }}
-        {...preview.handlers}
-      >
+      <div className="pu-tile" role="gridcell" aria-selected={selected} {...preview.handlers}>
         <button
           type="button"
           className="pu-tile-open"
           tabIndex={tabIndex}
-          aria-label={words.open(describe(item))}
+          // Says all that can be read on it, for those who speak to their computer.
+          aria-label={words.open([describe(item), badge].filter(Boolean).join(', '))}
           aria-keyshortcuts={onDelete ? 'Delete' : undefined}
           onClick={(event) => !hold.swallow() && onPress(event)}
           onFocus={onActivate}
           {...hold.handlers}
         >
-          <Visual item={item} playing={preview.playing} />
+          <Visual item={item} badge={badge} playing={preview.playing} />
         </button>
         {onSelect && (
           <button
@@ -138,11 +134,18 @@ function mayPlay(): boolean {
   return !connection?.saveData && !matchMedia('(prefers-reduced-motion: reduce)').matches;
 }
 
-const Visual = memo(function Visual({ item, playing }: { item: LibraryItem; playing: boolean }) {
+interface VisualProps {
+  item: LibraryItem;
+  badge: string | undefined;
+  playing: boolean;
+}
+
+const Visual = memo(function Visual({ item, badge, playing }: VisualProps) {
   const [broken, setBroken] = useState(false);
   const kind = kindOf(item);
   if (broken || kind === 'file') return <FileFace item={item} />;
   const onError = () => setBroken(true);
+  const style = { backgroundColor: tintOf(item) };
   return (
     <>
       {kind === 'image' || (item.thumbnailUrl && !playing) ? (
@@ -157,6 +160,7 @@ const Visual = memo(function Visual({ item, playing }: { item: LibraryItem; play
           height={item.height ?? undefined}
           loading="lazy"
           decoding="async"
+          style={style}
           onError={onError}
         />
       ) : (
@@ -168,13 +172,14 @@ const Visual = memo(function Visual({ item, playing }: { item: LibraryItem; play
           playsInline
           autoPlay={playing}
           preload="metadata"
+          style={style}
           onError={onError}
         />
       )}
-      {kind === 'video' && (
+      {badge && (
         <span className="pu-badge">
           <Icon name="play" />
-          {item.duration ? formatDuration(item.duration) : 'Video'}
+          {badge}
         </span>
       )}
     </>
@@ -185,7 +190,12 @@ function FileFace({ item }: { item: LibraryItem }) {
   return (
     <span className="pu-tile-file">
       <Icon name={kindOf(item)} />
-      <bdi>{nameOf(item)}</bdi>
+      <bdi>{describe(item)}</bdi>
     </span>
   );
+}
+
+function badgeOf(item: LibraryItem, words: Messages): string | undefined {
+  if (kindOf(item) !== 'video') return undefined;
+  return item.duration ? formatDuration(item.duration) : words.video;
 }

@@ -1,14 +1,18 @@
 import { type FormEvent, type KeyboardEvent, type ReactNode, useId, useState } from 'react';
 import { Button } from './Button.js';
 import { Icon } from './icons.js';
+import { type Messages, MessagesContext, useMessages } from './messages.js';
 import {
   type ComposerRequest,
+  choose,
   type Draft,
   EMPTY_DRAFT,
+  fit,
   type GenerationKind,
   lengthsOf,
   type ModelOption,
   modelKey,
+  offered,
   shapesOf,
   toRequest,
 } from './requests.js';
@@ -22,6 +26,7 @@ export interface PromptComposerProps {
   error?: Error | string | null;
   initial?: Partial<Draft>;
   placeholder?: string;
+  messages?: Partial<Messages>;
   className?: string;
 }
 
@@ -32,9 +37,11 @@ export function PromptComposer({
   isSubmitting = false,
   error = null,
   initial,
-  placeholder = 'Describe a picture or a short video',
+  placeholder,
+  messages,
   className = '',
 }: PromptComposerProps) {
+  const words = useMessages(messages);
   const [written, setDraft] = useState<Draft>({ ...EMPTY_DRAFT, ...initial });
   const errorId = useId();
   const change = (part: Partial<Draft>) => setDraft((known) => ({ ...known, ...part }));
@@ -51,39 +58,41 @@ export function PromptComposer({
   };
 
   return (
-    <form className={`pu pu-composer ${className}`} aria-label="Generate" onSubmit={submit}>
-      <Styles />
-      <textarea
-        className="pu-prompt"
-        aria-label="Prompt"
-        aria-invalid={error ? true : undefined}
-        aria-describedby={error ? errorId : undefined}
-        rows={2}
-        placeholder={placeholder}
-        value={draft.prompt}
-        onChange={({ target }) => change({ prompt: target.value })}
-        onKeyDown={onKeyDown}
-      />
-      {error && (
-        <p className="pu-error" id={errorId} role="alert">
-          {typeof error === 'string' ? error : error.message}
-        </p>
-      )}
-      <div className="pu-fields">
-        <KindSwitch
-          models={models}
-          value={draft.kind}
-          onChange={(kind) => change({ kind, model: '', shape: '' })}
+    <MessagesContext value={words}>
+      <form className={`pu pu-composer ${className}`} aria-label={words.generate} onSubmit={submit}>
+        <Styles />
+        <textarea
+          className="pu-prompt"
+          aria-label={words.prompt}
+          aria-invalid={error ? true : undefined}
+          aria-describedby={error ? errorId : undefined}
+          rows={2}
+          placeholder={placeholder ?? words.promptHint}
+          value={draft.prompt}
+          onChange={({ target }) => change({ prompt: target.value })}
+          onKeyDown={onKeyDown}
         />
-        <Choices models={models} option={option} draft={draft} change={change} />
-        <div className="pu-submit">
-          <span className="pu-keys">Ctrl + Enter</span>
-          <Button type="submit" look="primary" disabled={!ready}>
-            {isSubmitting ? 'Sending' : 'Generate'}
-          </Button>
+        {error && (
+          <p className="pu-error" id={errorId} role="alert">
+            {typeof error === 'string' ? error : error.message}
+          </p>
+        )}
+        <div className="pu-fields">
+          <KindSwitch
+            models={models}
+            value={draft.kind}
+            onChange={(kind) => change({ kind, model: '', shape: '' })}
+          />
+          <Choices models={models} option={option} draft={draft} change={change} />
+          <div className="pu-submit">
+            <span className="pu-keys">{words.sendKeys}</span>
+            <Button type="submit" look="primary" disabled={!ready}>
+              {isSubmitting ? words.sending : words.generate}
+            </Button>
+          </div>
         </div>
-      </div>
-    </form>
+      </form>
+    </MessagesContext>
   );
 }
 
@@ -92,6 +101,7 @@ function KindSwitch(props: {
   value: GenerationKind;
   onChange: (kind: GenerationKind) => void;
 }) {
+  const words = useMessages();
   const name = useId();
   const kinds = (['image', 'video'] as const).filter((kind) =>
     props.models.some((model) => model.kind === kind),
@@ -99,7 +109,7 @@ function KindSwitch(props: {
   if (kinds.length < 2) return null;
   return (
     <fieldset className="pu-segments">
-      <legend className="pu-sr">Kind</legend>
+      <legend className="pu-sr">{words.kind}</legend>
       {kinds.map((kind) => (
         <label key={kind}>
           <input
@@ -109,7 +119,7 @@ function KindSwitch(props: {
             onChange={() => props.onChange(kind)}
           />
           <Icon name={kind} />
-          {kind === 'image' ? 'Image' : 'Video'}
+          {words[kind]}
         </label>
       ))}
     </fieldset>
@@ -124,6 +134,7 @@ interface ChoicesProps {
 }
 
 function Choices({ models, option, draft, change }: ChoicesProps) {
+  const words = useMessages();
   const shown = fit(draft, option);
   const alike = models.filter(({ kind }) => kind === draft.kind);
   const shapes = shapesOf(option);
@@ -133,7 +144,7 @@ function Choices({ models, option, draft, change }: ChoicesProps) {
     <>
       {alike.length > 1 && (
         <Select
-          label="Model"
+          label={words.model}
           value={option ? modelKey(option) : ''}
           onChange={(model) => change({ model })}
         >
@@ -145,29 +156,33 @@ function Choices({ models, option, draft, change }: ChoicesProps) {
         </Select>
       )}
       {shapes.length > 0 && (
-        <Select label="Shape" value={shown.shape} onChange={(shape) => change({ shape })}>
-          <option value="">Automatic</option>
+        <Select label={words.shape} value={shown.shape} onChange={(shape) => change({ shape })}>
+          <option value="">{words.automatic}</option>
           {shapes.map((shape) => (
             <option key={shape}>{shape}</option>
           ))}
         </Select>
       )}
       {draft.kind === 'video' && lengths.length > 0 && (
-        <Select label="Length" value={shown.seconds} onChange={(seconds) => change({ seconds })}>
+        <Select
+          label={words.length}
+          value={shown.seconds}
+          onChange={(seconds) => change({ seconds })}
+        >
           <option value="">
-            {option?.defaultSeconds ? `${option.defaultSeconds} s` : 'Automatic'}
+            {option?.defaultSeconds ? words.seconds(option.defaultSeconds) : words.automatic}
           </option>
           {lengths
             .filter((seconds) => seconds !== option?.defaultSeconds)
             .map((seconds) => (
               <option key={seconds} value={seconds}>
-                {seconds} s
+                {words.seconds(seconds)}
               </option>
             ))}
         </Select>
       )}
       {draft.kind === 'image' && most > 1 && (
-        <Select label="Count" value={shown.count} onChange={(count) => change({ count })}>
+        <Select label={words.count} value={shown.count} onChange={(count) => change({ count })}>
           {Array.from({ length: most }, (_, index) => (
             <option key={String(index + 1)}>{index + 1}</option>
           ))}
@@ -199,40 +214,19 @@ function Select(props: {
 }
 
 function SeedField({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  const words = useMessages();
   return (
     <label className="pu-field">
-      Seed
+      {words.seed}
       <input
         className="pu-input"
         type="number"
         min={0}
         step={1}
-        placeholder="Random"
+        placeholder={words.random}
         value={value}
         onChange={({ target }) => onChange(target.value)}
       />
     </label>
   );
-}
-
-/** The wanted kind, or the only one there is. */
-function offered(models: readonly ModelOption[], kind: GenerationKind): GenerationKind {
-  return models.some((model) => model.kind === kind) ? kind : (models[0]?.kind ?? kind);
-}
-
-function choose(models: readonly ModelOption[], { kind, model }: Draft): ModelOption | undefined {
-  const alike = models.filter((option) => option.kind === kind);
-  return alike.find((option) => modelKey(option) === model) ?? alike[0];
-}
-
-/** The draft without what this model does not offer. */
-function fit(draft: Draft, option: ModelOption | undefined): Draft {
-  const lengths = lengthsOf(option).map(String);
-  return {
-    ...draft,
-    shape: shapesOf(option).includes(draft.shape) ? draft.shape : '',
-    seconds: lengths.includes(draft.seconds) ? draft.seconds : '',
-    count: Number(draft.count) <= (option?.nMax ?? 1) ? draft.count : '1',
-    seed: option?.seed ? draft.seed : '',
-  };
 }

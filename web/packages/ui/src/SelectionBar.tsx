@@ -22,6 +22,12 @@ export function SelectionBar<Item extends LibraryItem>(props: SelectionBarProps<
       role="toolbar"
       aria-label={words.selected(chosen.length)}
     >
+      <Button
+        look="quiet"
+        icon="close"
+        aria-label={words.clearSelection}
+        onClick={selection.clear}
+      />
       <span role="status">{words.selected(chosen.length)}</span>
       {chosen.length < items.length && (
         <Button look="quiet" onClick={selection.all}>
@@ -42,12 +48,6 @@ export function SelectionBar<Item extends LibraryItem>(props: SelectionBarProps<
           {words.delete}
         </Button>
       )}
-      <Button
-        look="quiet"
-        icon="close"
-        aria-label={words.clearSelection}
-        onClick={selection.clear}
-      />
     </div>
   );
 }

@@ -35,7 +35,7 @@ export function UploadRow({ entry, progress, onRetry, onRemove }: UploadRowProps
           <span className="pu-note">{describeStatus(entry, progress, words)}</span>
         </div>
         {moving && <Progress value={progress} label={words.uploading(file.name)} />}
-        {error && <p className="pu-error">{error}</p>}
+        {typeof error === 'string' && <p className="pu-error">{error || words.uploadFailed}</p>}
       </div>
       <div className="pu-row-actions">
         {failed && retryable && (
@@ -65,7 +65,7 @@ function describeStatus(
   words: Messages,
 ): string {
   const size = formatBytes(file.size);
-  const share = progress === null ? size : `${progress} % of ${size}`;
+  const share = progress === null ? size : words.percentOf(progress, size);
   switch (status) {
     case 'waiting':
       return words.waiting;

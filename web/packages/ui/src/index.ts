@@ -2,7 +2,7 @@ export { type CardJob, JobCard, type JobCardProps } from './JobCard.js';
 export { Lightbox, type LightboxProps } from './Lightbox.js';
 export { MediaLibrary, type MediaLibraryProps } from './MediaLibrary.js';
 export { MediaUploader, type MediaUploaderProps } from './MediaUploader.js';
-export type { LibraryItem } from './media.js';
+export { formatBytes, type LibraryItem } from './media.js';
 export type { Messages } from './messages.js';
 export { PromptComposer, type PromptComposerProps } from './PromptComposer.js';
 export {

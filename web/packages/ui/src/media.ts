@@ -60,11 +60,19 @@ export function tintOf({ thumbhash }: LibraryItem): string | undefined {
   return `rgb(${parts.join(' ')})`;
 }
 
+const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
+
+/** Bytes in the largest unit that keeps a figure before the point, in the reader's own way of writing. */
 export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(bytes || 1) / 3)));
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(bytes || 1) / 3));
   const value = bytes / 1000 ** power;
-  return `${value >= 100 || power === 0 ? Math.round(value) : value.toFixed(1)} ${units[power]}`;
+  const options = {
+    style: 'unit',
+    unit: UNITS[power],
+    unitDisplay: power ? 'short' : 'long',
+    maximumFractionDigits: power && value < 100 ? 1 : 0,
+  } as const;
+  return new Intl.NumberFormat(undefined, options).format(value);
 }
 
 export function formatDuration(seconds: number): string {

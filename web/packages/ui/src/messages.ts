@@ -1,55 +1,7 @@
 import { createContext, useContext } from 'react';
 
-/** Every word the library, the uploader and the dock say; give some to change them. */
-export interface Messages {
-  library: string;
-  empty: string;
-  loading: string;
-  loadMore: string;
-  tryAgain: string;
-  offline: string;
-  unauthorized: string;
-  open: (name: string) => string;
-  select: (name: string) => string;
-  delete: string;
-  deleteOne: (name: string) => string;
-  deleteAgain: string;
-  selected: (count: number) => string;
-  selectAll: (count: number) => string;
-  clearSelection: string;
-  copyAddresses: string;
-  copied: string;
-  deleted: (count: number) => string;
-  undo: string;
-  notDeleted: (count: number) => string;
-  fresh: (count: number) => string;
-  dismiss: string;
-  upload: string;
-  chooseFiles: string;
-  chooseFolder: string;
-  takePhoto: string;
-  dropHere: string;
-  dropAnywhere: string;
-  dropNow: string;
-  dropCount: (fit: number, unfit: number) => string;
-  uploads: string;
-  uploadSummary: (open: number, done: number, failed: number) => string;
-  secondsLeft: (seconds: number) => string;
-  waiting: string;
-  waitingForNetwork: string;
-  checking: string;
-  uploaded: string;
-  cancelOne: (name: string) => string;
-  removeOne: (name: string) => string;
-  retryOne: (name: string) => string;
-  uploading: (name: string) => string;
-  tooLarge: (limit: string) => string;
-  notAccepted: (type: string) => string;
-  fold: string;
-  unfold: string;
-}
-
-export const ENGLISH: Messages = {
+/** Every word the components say. What a service or a person wrote stands as it is. */
+const ENGLISH = {
   library: 'Library',
   empty: 'Nothing here yet.',
   loading: 'Loading',
@@ -57,20 +9,20 @@ export const ENGLISH: Messages = {
   tryAgain: 'Try again',
   offline: 'You are offline. What you see may be old.',
   unauthorized: 'Sign in to see what is yours.',
-  open: (name) => `Open ${name}`,
-  select: (name) => `Select ${name}`,
+  open: (name: string) => `Open ${name}`,
+  select: (name: string) => `Select ${name}`,
   delete: 'Delete',
-  deleteOne: (name) => `Delete ${name}`,
+  deleteOne: (name: string) => `Delete ${name}`,
   deleteAgain: 'Press again to delete',
-  selected: (count) => `${count} selected`,
-  selectAll: (count) => `Select all ${count}`,
+  selected: (count: number) => `${count} selected`,
+  selectAll: (count: number) => `Select all ${count}`,
   clearSelection: 'Clear selection',
   copyAddresses: 'Copy addresses',
   copied: 'Copied',
-  deleted: (count) => `Deleted ${count}`,
+  deleted: (count: number) => `Deleted ${count}`,
   undo: 'Undo',
-  notDeleted: (count) => `${count} could not be deleted.`,
-  fresh: (count) => `${count} new`,
+  notDeleted: (count: number) => `${count} could not be deleted.`,
+  fresh: (count: number) => `${count} new`,
   dismiss: 'Dismiss',
   upload: 'Upload',
   chooseFiles: 'Choose files',
@@ -79,28 +31,72 @@ export const ENGLISH: Messages = {
   dropHere: 'or drop or paste them here',
   dropAnywhere: 'or drop or paste them anywhere',
   dropNow: 'Drop to upload',
-  dropCount: (fit, unfit) =>
+  dropCount: (fit: number, unfit: number) =>
     unfit ? `${fit} of ${fit + unfit} can be taken` : `${fit} ${fit === 1 ? 'file' : 'files'}`,
   uploads: 'Uploads',
-  uploadSummary: (open, done, failed) =>
+  uploadSummary: (open: number, done: number, failed: number) =>
     [open && `${open} uploading`, done && `${done} uploaded`, failed && `${failed} failed`]
       .filter(Boolean)
       .join(', '),
-  secondsLeft: (seconds) =>
+  secondsLeft: (seconds: number) =>
     seconds < 60 ? `${Math.ceil(seconds)} s left` : `${Math.ceil(seconds / 60)} min left`,
   waiting: 'Waiting',
   waitingForNetwork: 'Waiting for the network',
   checking: 'Checking',
   uploaded: 'Uploaded',
-  cancelOne: (name) => `Cancel ${name}`,
-  removeOne: (name) => `Remove ${name}`,
-  retryOne: (name) => `Retry ${name}`,
-  uploading: (name) => `Uploading ${name}`,
-  tooLarge: (limit) => `Larger than ${limit}.`,
-  notAccepted: (type) => `${type || 'This type'} is not accepted here.`,
+  cancelOne: (name: string) => `Cancel ${name}`,
+  removeOne: (name: string) => `Remove ${name}`,
+  retryOne: (name: string) => `Retry ${name}`,
+  uploading: (name: string) => `Uploading ${name}`,
+  tooLarge: (limit: string) => `Larger than ${limit}.`,
+  notAccepted: (type: string) => `${type || 'This type'} is not accepted here.`,
   fold: 'Fold the uploads',
   unfold: 'Show the uploads',
+  uploadFailed: 'The upload failed.',
+  cancel: 'Cancel',
+  retry: 'Retry',
+  reuse: 'Edit and rerun',
+  job: 'Job',
+  queued: 'Queued',
+  running: 'Running',
+  done: 'Done',
+  cancelled: 'Cancelled',
+  failed: 'Failed.',
+  progressOf: (name: string) => `Progress of ${name}`,
+  percent: (value: number) => `${value} %`,
+  percentOf: (value: number, size: string) => `${value} % of ${size}`,
+  preview: 'Preview',
+  noPreview: 'No preview for this type. Download it to look inside.',
+  copyAddress: 'Copy address',
+  addressCopied: 'Address copied',
+  download: 'Download',
+  deleteAsk: 'Delete?',
+  close: 'Close',
+  previous: 'Previous',
+  next: 'Next',
+  dimensions: 'Dimensions',
+  length: 'Length',
+  seconds: (value: number) => `${value} s`,
+  size: 'Size',
+  type: 'Type',
+  model: 'Model',
+  seed: 'Seed',
+  created: 'Created',
+  generate: 'Generate',
+  sending: 'Sending',
+  prompt: 'Prompt',
+  promptHint: 'Describe a picture or a short video',
+  sendKeys: 'Ctrl + Enter',
+  kind: 'Kind',
+  image: 'Image',
+  video: 'Video',
+  shape: 'Shape',
+  automatic: 'Automatic',
+  count: 'Count',
+  random: 'Random',
 };
+
+export type Messages = typeof ENGLISH;
 
 export const MessagesContext = createContext<Messages>(ENGLISH);
 

@@ -65,6 +65,32 @@ export function lengthsOf(option: ModelOption | undefined): readonly number[] {
   return [...below, most];
 }
 
+/** The wanted kind, or the only one there is. */
+export function offered(models: readonly ModelOption[], kind: GenerationKind): GenerationKind {
+  return models.some((model) => model.kind === kind) ? kind : (models[0]?.kind ?? kind);
+}
+
+/** The model asked for, or the first of its kind. */
+export function choose(
+  models: readonly ModelOption[],
+  { kind, model }: Draft,
+): ModelOption | undefined {
+  const alike = models.filter((option) => option.kind === kind);
+  return alike.find((option) => modelKey(option) === model) ?? alike[0];
+}
+
+/** The draft without what this model does not offer. */
+export function fit(draft: Draft, option: ModelOption | undefined): Draft {
+  const lengths = lengthsOf(option).map(String);
+  return {
+    ...draft,
+    shape: shapesOf(option).includes(draft.shape) ? draft.shape : '',
+    seconds: lengths.includes(draft.seconds) ? draft.seconds : '',
+    count: Number(draft.count) <= (option?.nMax ?? 1) ? draft.count : '1',
+    seed: option?.seed ? draft.seed : '',
+  };
+}
+
 export function toRequest(draft: Draft, option: ModelOption | undefined): ComposerRequest {
   const { kind, prompt, count, seconds, seed } = draft;
   return {

@@ -16,6 +16,7 @@ export interface QueueEntry {
   readonly status: 'waiting' | 'sending' | 'done' | 'failed';
   /** 0..100; null until the first real report. */
   readonly progress: number | null;
+  /** Empty where nobody said why. */
   readonly error: string | null;
   readonly retryable: boolean;
   /** Never sent, for what it is. */
@@ -126,6 +127,6 @@ function createEntry(file: File, error: string | null): QueueEntry {
 }
 
 function explain(cause: unknown): Pick<QueueEntry, 'error' | 'retryable'> {
-  const error = cause instanceof Error && cause.message ? cause.message : 'The upload failed.';
+  const error = cause instanceof Error ? cause.message : '';
   return { error, retryable: (cause as { retryable?: boolean } | null)?.retryable !== false };
 }

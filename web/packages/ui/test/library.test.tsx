@@ -46,8 +46,9 @@ test('videos and files have their own faces', () => {
     name: 'notes.pdf',
   };
   render(<MediaLibrary items={[video, file]} />);
-  expect(tile('wave.mp4').querySelector('video')?.getAttribute('src')).toBe('https://cdn/v.mp4');
-  expect(tile('wave.mp4').textContent).toBe('1:05');
+  const film = tile('wave.mp4, 1:05');
+  expect(film.querySelector('video')?.getAttribute('src')).toBe('https://cdn/v.mp4');
+  expect(film.textContent).toBe('1:05');
   expect(tile('notes.pdf').querySelector('img, video')).toBeNull();
 });
 
