@@ -90,11 +90,10 @@ test('a file is imported from its address, once that answers', async ({ page }) 
   await field.fill('http://10.0.0.1/private.png');
   await field.press('Enter');
   await expect(page.locator('.import .pu-error')).not.toBeEmpty();
-  const address = `${addressOf(site)}/harbour.png`;
-  await field.fill(address);
+  await field.fill(`${addressOf(site)}/harbour.png`);
   await field.press('Enter');
   await expect(page.getByText('It is being fetched')).toBeVisible();
-  const card = studio.card(address);
+  const card = studio.card('harbour.png');
   await expect(card.getByRole('alert')).not.toBeEmpty();
   willing = true;
   await card.getByRole('button', { name: 'Retry' }).click();
