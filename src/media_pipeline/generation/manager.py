@@ -170,9 +170,10 @@ class MediaGenerationManager:
         name = offer.provider.name
         yield AttemptStarted(number, name, offer.model.id)
         try:
-            if commitment.handle is None:
-                await self._fleet.admit(name, patience=patience)
-            async with self._fleet.slot(name), aclosing(self._followed(offer, request, commitment)) as events:
+            async with (
+                self._fleet.slot(name, patience=None if commitment.handle else patience),
+                aclosing(self._followed(offer, request, commitment)) as events,
+            ):
                 async for event in events:
                     yield event
         except ProviderError as error:
