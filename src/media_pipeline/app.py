@@ -89,7 +89,7 @@ def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
         uploads_routes(program.uploads, store, program.meter, origins=program.settings.page_origins),
         making_routes(program.imports, program.processing),
         media_routes(program.library, store, program.publisher, program.quota),
-        jobs_routes(queue, store, announcer),
+        jobs_routes(queue, store, announcer, ends=program.withdrawals),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
         webhooks_routes(program.callbacks()),
         *_object_routes(program),

@@ -27,6 +27,7 @@ from media_pipeline.generation.callbacks import Callbacks, CallsBack
 from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.generation.withdrawals import Withdrawals
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.imports import Imports
 from media_pipeline.media.ingest import Ingest
@@ -57,8 +58,8 @@ Role = Literal["serve", "work"]
 DEV: Final[frozenset[Role]] = frozenset({"serve", "work"})
 SERVE: Final[frozenset[Role]] = frozenset({"serve"})
 WORK: Final[frozenset[Role]] = frozenset({"work"})
-WITHDRAWAL: Final = 30.0
-"""Seconds that a handler has beyond a job's deadline to stop what it began elsewhere."""
+PARTING: Final = 30.0
+"""Seconds beyond a job's deadline in which its handler ends it by itself."""
 UNFINISHED: Final = ("available", "blocked", "running")
 
 
@@ -177,17 +178,18 @@ class Program:
         self.manager = MediaGenerationManager(
             self.providers, clock=self.clock, fleet=self.fleet, downloads=self.downloads
         )
+        self.withdrawals = Withdrawals(self.announcer, self.queue, self.manager, clock=self.clock)
         self.worker = Worker(
             self.queue,
             self._handlers(),
-            self.announcer,
+            self.withdrawals,
             self.doorbell,
             settings=WorkerSettings(
                 concurrency=settings.media_concurrency,
                 lease=settings.media_lease_seconds,
                 poll=settings.media_poll_seconds,
                 grace=settings.media_grace_seconds,
-                deadline=settings.media_job_seconds + WITHDRAWAL,
+                deadline=settings.media_job_seconds + PARTING,
             ),
             clock=self.clock,
         )
@@ -223,6 +225,7 @@ class Program:
         for loop in self._loops:
             loop.cancel()
         ends += await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.withdrawals.aclose()
         await self._close()
         for end in ends:
             if isinstance(end, Exception):
@@ -251,14 +254,14 @@ class Program:
         await self.queue.open()
         rescuer = Rescuer(
             self.queue,
-            self.announcer,
+            self.withdrawals,
             self.doorbell,
             lease=self.settings.media_lease_seconds,
             clock=self.clock,
         )
         await rescuer.tend()
         republisher = Republisher(
-            self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
+            self.queue, self.withdrawals, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
         if self.line is not None:
             self.line.catch_up(lambda _link: republisher.hurry())

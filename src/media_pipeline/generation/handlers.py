@@ -55,7 +55,8 @@ class Logger(Protocol):
 class GenerationHandler:
     """Run generation jobs of one kind. Without a store, results pass through unpersisted.
 
-    A job that has not ended `deadline` seconds after its first start is stopped, at its provider too.
+    A job that has not ended `deadline` seconds after its first start fails. Whatever ends a run here, what a
+    provider may still do for it is stopped by whoever tells the job's end (`withdrawals.py`).
     `signer` gives results content credentials of ours.
     """
 
@@ -93,12 +94,7 @@ class GenerationHandler:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            await self._withdraw(attempts)
             raise JobFailed(Failure(code="deadline", message=TOO_LONG)) from error
-        except asyncio.CancelledError:
-            if (await run.queue.get(job.id)).cancel_requested:  # a worker that stops leaves it for the next
-                await self._withdraw(attempts)
-            raise
         except ProviderError as error:
             attempts.note_out_of_sight(error)
             self._log.warning("generation.failed", job_id=run.job.id, reason=error.reason)
@@ -112,12 +108,6 @@ class GenerationHandler:
         if self._deadline is None or job.started_at is None:
             return self._deadline
         return job.started_at + self._deadline - self._clock.now()
-
-    async def _withdraw(self, attempts: AttemptLog) -> None:
-        """Stop what a provider may be working on, and keep what it answered."""
-        taken = attempts.taken()
-        if taken is not None:
-            await attempts.note_cancel(await self._manager.cancel(taken) or "unknown")
 
     async def _generate(self, request: GenerationRequest, attempts: AttemptLog) -> Outcome:
         keeper = await self._open_keeper(request)

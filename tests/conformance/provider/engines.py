@@ -91,11 +91,17 @@ async def procedural() -> AsyncIterator[Bench]:
 
 @asynccontextmanager
 async def diffusers() -> AsyncIterator[Bench]:
-    """A pipeline with random weights, in the child process that a real one has."""
+    """A pipeline for pictures and one for films, with random weights, in the child that real ones have."""
     with tempfile.TemporaryDirectory() as folder:
-        await asyncio.to_thread(tiny.build, Path(folder))
-        models = [replace(model, wire={"steps": 6}) for model in Catalogue.load().of("diffusers")]
-        provider = DiffusersProvider(models, source=folder)
+        pictures, films = Path(folder) / "pictures", Path(folder) / "films"
+        await asyncio.to_thread(tiny.build, pictures)
+        await asyncio.to_thread(tiny.build_film, films)
+        [entry] = Catalogue.load().of("diffusers")
+        still = replace(entry, wire={"steps": 6})
+        film = replace(
+            entry, kind="video", n_max=1, seconds_max=1, fps=(8,), wire={"source": str(films), "steps": 6}
+        )
+        provider = DiffusersProvider([still, film], source=str(pictures))
         yield Bench(provider, at_work=lambda: bool(provider.working))
         await provider.aclose()
 
@@ -176,7 +182,7 @@ MAKES: Mapping[str, Sequence[MediaKind]] = {
     "openai_video": ("video",),
     "fal": ("image", "video"),
     "replicate": ("image", "video"),
-    "diffusers": ("image",),
+    "diffusers": ("image", "video"),
 }
 """What each makes, and so what it is tested with; the fixture `bench` checks that it is the truth."""
 AT_ONCE = frozenset({"openai", "google-pictures"})
