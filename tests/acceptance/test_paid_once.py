@@ -1,7 +1,7 @@
 """`kill -9` of the worker at every stage of a provider's job: paid once, and it succeeds once.
 
-A remote adapter is one entry in `PROVIDERS`: its fake, the settings that lead to it, and where to look. Where a
-job ends with its connection (OpenAI's and Gemini's pictures) a killed worker leaves `submitted_unknown`.
+A remote adapter is one entry in `PROVIDERS`: its fake, the settings that lead to it, and where to look.
+Where a job ends with its connection (pictures of OpenAI and Gemini) a kill leaves `submitted_unknown`.
 """
 
 from __future__ import annotations

@@ -60,13 +60,15 @@ class QuickClock:
 class Bench:
     """A provider under test, and how to see from outside whether it works on anything.
 
-    A remote one comes with its `server`, and with `dead`: the same adapter where nobody listens.
+    A remote one comes with its `server`; with `dead`, the same adapter where nobody listens; and with
+    `locked`, the same with a wrong key.
     """
 
     provider: MediaProvider
     at_work: Callable[[], bool] | None = None
     server: ProviderServer | None = None
     dead: MediaProvider | None = None
+    locked: MediaProvider | None = None
 
     async def fetch(self, output: Output) -> Output:
         """Return an output with its bytes and their type, fetched where only a URL was given."""
@@ -135,9 +137,10 @@ def remote(
                 await prepare(server)
             provider = adapter(access)
             dead = adapter(replace(access, base_url="http://127.0.0.1:1" + path))
-            yield Bench(provider, server=server, dead=dead)
-            await provider.aclose()
-            await dead.aclose()
+            locked = adapter(replace(access, key="a wrong key"))
+            yield Bench(provider, server=server, dead=dead, locked=locked)
+            for each in (provider, dead, locked):
+                await each.aclose()
             assert not any("authorization" in request.headers for request in shelf.requests)
 
     return engine
