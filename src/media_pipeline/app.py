@@ -106,7 +106,7 @@ def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
         media_routes(
             program.library, store, program.publisher, program.quota, program.allowance, program.rate
         ),
-        jobs_routes(queue, store, announcer),
+        jobs_routes(queue, store, announcer, ends=program.withdrawals),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
         webhooks_routes(program.callbacks()),
         *_object_routes(program),

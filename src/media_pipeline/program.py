@@ -28,6 +28,7 @@ from media_pipeline.generation.handlers import ImageHandler, VideoHandler
 from media_pipeline.generation.manager import MediaGenerationManager
 from media_pipeline.generation.price import expect_cost
 from media_pipeline.generation.provider import MediaProvider
+from media_pipeline.generation.withdrawals import Withdrawals
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.erase import Eraser
 from media_pipeline.media.imports import Imports
@@ -62,8 +63,8 @@ SERVE: Final[frozenset[Role]] = frozenset({"serve"})
 WORK: Final[frozenset[Role]] = frozenset({"work"})
 TEND: Final[frozenset[Role]] = frozenset()
 """Neither: only what every process does for the queue."""
-WITHDRAWAL: Final = 30.0
-"""Seconds that a handler has beyond a job's deadline to stop what it began elsewhere."""
+PARTING: Final = 30.0
+"""Seconds beyond a job's deadline in which its handler ends it by itself."""
 UNFINISHED: Final = ("available", "blocked", "running")
 
 
@@ -181,9 +182,6 @@ class Program:
             ingest=self.ingest,
             workshop=self.workshop,
         )
-        self.eraser = Eraser(
-            self.queue, self.announcer, self.database, self.store, self.bus, clock=self.clock
-        )
         self.meter = UploadMeter(self.uploads, self.publisher, clock=self.clock)
         self.knocks = build_knocks(self.line)
         if providers is None:
@@ -200,17 +198,21 @@ class Program:
         self.manager = MediaGenerationManager(
             self.providers, clock=self.clock, fleet=self.fleet, downloads=self.downloads
         )
+        self.withdrawals = Withdrawals(self.announcer, self.queue, self.manager, clock=self.clock)
+        self.eraser = Eraser(
+            self.queue, self.withdrawals, self.database, self.store, self.bus, clock=self.clock
+        )
         self.worker = Worker(
             self.queue,
             self._handlers(),
-            self.announcer,
+            self.withdrawals,
             self.doorbell,
             settings=WorkerSettings(
                 concurrency=settings.media_concurrency,
                 lease=settings.media_lease_seconds,
                 poll=settings.media_poll_seconds,
                 grace=settings.media_grace_seconds,
-                deadline=settings.media_job_seconds + WITHDRAWAL,
+                deadline=settings.media_job_seconds + PARTING,
             ),
             clock=self.clock,
         )
@@ -246,6 +248,7 @@ class Program:
         for loop in self._loops:
             loop.cancel()
         ends += await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.withdrawals.aclose()
         await self._close()
         for end in ends:
             if isinstance(end, Exception):
@@ -274,14 +277,14 @@ class Program:
         await self.queue.open()
         rescuer = Rescuer(
             self.queue,
-            self.announcer,
+            self.withdrawals,
             self.doorbell,
             lease=self.settings.media_lease_seconds,
             clock=self.clock,
         )
         await rescuer.tend()
         republisher = Republisher(
-            self.queue, self.announcer, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
+            self.queue, self.withdrawals, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
         if self.line is not None:
             self.line.catch_up(lambda _link: republisher.hurry())

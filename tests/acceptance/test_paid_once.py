@@ -1,6 +1,7 @@
 """`kill -9` of the worker at every stage of a provider's job: paid once, and it succeeds once.
 
 A remote adapter is one entry in `PROVIDERS`: its fake, the settings that lead to it, and where to look.
+Where a job ends with its connection (pictures of OpenAI and Gemini) a kill leaves `submitted_unknown`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from tests.acceptance.process import Service, look_into, started
 from tests.integration.program import Api
 from tests.servers.comfyui import ComfyUIServer
 from tests.servers.fal import FalServer
-from tests.servers.google import InteractionServer, PictureServer
+from tests.servers.google import InteractionServer, PictureServer, VeoServer
+from tests.servers.google_tokens import TokenServer
 from tests.servers.media import Shelf
 from tests.servers.openai import OpenAIServer
 from tests.servers.openai_video import OpenAIVideoServer
@@ -33,7 +35,8 @@ Leading = Callable[[ProviderServer], Settings]
 class Case:
     """A provider's `fake` and how a program gets to it (`leading`).
 
-    `look` is the place where jobs are looked at, `file` the one where results lie if it is not the shelf.
+    `look` is the place where jobs are looked at, `file` the one where results lie if it is not the shelf,
+    after `whole` answers without one. `daily` is the kill of the default suite; the others are `long`.
     """
 
     fake: type[ProviderServer]
@@ -41,14 +44,19 @@ class Case:
     kind: str = "image"
     look: str = "poll"
     file: str | None = None
+    whole: int = 0
+    daily: str = "unanswered"
 
 
 PROVIDERS: Mapping[str, Case] = {
     "replicate": Case(
         ReplicateServer,
         lambda server: {"replicate_api_token": server.key, "replicate_base_url": server.url},
+        daily="mid_download",
     ),
-    "fal": Case(FalServer, lambda server: {"fal_key": server.key, "fal_base_url": server.url}),
+    "fal": Case(
+        FalServer, lambda server: {"fal_key": server.key, "fal_base_url": server.url}, daily="mid_poll"
+    ),
     "openai": Case(
         OpenAIServer, lambda server: {"openai_api_key": server.key, "openai_base_url": f"{server.url}/v1"}
     ),
@@ -60,6 +68,7 @@ PROVIDERS: Mapping[str, Case] = {
         },
         kind="video",
         file="content",
+        daily="mid_download",
     ),
     "google-pictures": Case(
         PictureServer, lambda server: {"gemini_api_key": server.key, "gemini_base_url": server.url}
@@ -69,16 +78,24 @@ PROVIDERS: Mapping[str, Case] = {
         lambda server: {"gemini_api_key": server.key, "gemini_base_url": server.url},
         kind="video",
         file="content",
+        daily="after_submit",
+    ),
+    "vertex": Case(
+        VeoServer,
+        lambda server: {"vertex_project": "studio", "vertex_base_url": server.url},
+        kind="video",
+        file="poll",
+        whole=1,
+        daily="mid_poll",
     ),
     "comfyui": Case(
         ComfyUIServer,
         lambda server: {"comfyui_url": server.url, "comfyui_api_key": server.key},
         look="queue",
         file="view",
+        daily="mid_poll",
     ),
 }
-DAILY = {"replicate"}
-"""Whose kills are in the default suite; the others' are `long`."""
 
 
 @dataclass
@@ -97,16 +114,23 @@ class World:
             yield service
 
 
-def each_provider() -> list[object]:
-    return [pytest.param(name, marks=() if name in DAILY else pytest.mark.long) for name in sorted(PROVIDERS)]
+def kills(*stages: str, resumes: bool) -> list[object]:
+    """Return the kills at these stages, for the providers whose jobs outlive their connection or do not."""
+    return [
+        pytest.param(name, stage, id=f"{name}-{stage}", marks=() if stage == case.daily else pytest.mark.long)
+        for name, case in sorted(PROVIDERS.items())
+        for stage in stages
+        if case.fake.RESUMES or not resumes
+    ]
 
 
-@pytest.fixture(params=each_provider())
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    case = PROVIDERS[request.param]
-    with Shelf.served() as shelf, case.fake.served(shelf) as server:
-        gate = Gate()
-        yield World(case, server, shelf, case.leading(server), gate)
+@pytest.fixture
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    case, gate = PROVIDERS[request.param], Gate()
+    with Shelf.served() as shelf, case.fake.served(shelf) as server, TokenServer.served() as tokens:
+        account = tokens.write_account(tmp_path / "account.json")
+        settings = {**case.leading(server), "google_application_credentials": account}
+        yield World(case, server, shelf, settings, gate)
         gate.open()
 
 
@@ -136,11 +160,19 @@ async def mid_poll(world: World) -> None:
 
 async def mid_download(world: World) -> None:
     """The provider is done and half of the result has come."""
-    place = world.case.file or "file"
+    place, whole = world.case.file or "file", world.case.whole
     web = world.server if world.case.file else world.shelf
-    web.arm(place, half(world.gate))
+    before = web.count(place)
+    web.arm(place, *[Fault()] * whole, half(world.gate))
     world.server.hold(None)
-    await web.arrived(place)
+    await web.arrived(place, before + whole + 1)
+
+
+STAGES: Mapping[str, Callable[[World], Awaitable[None]]] = {
+    "after_submit": after_submit,
+    "mid_poll": mid_poll,
+    "mid_download": mid_download,
+}
 
 
 async def begin(api: Api, world: World) -> str:
@@ -153,18 +185,14 @@ async def begin(api: Api, world: World) -> str:
     return str(answer.json()["jobId"])
 
 
-@pytest.mark.parametrize("stage", [after_submit, mid_poll, mid_download])
-async def test_a_killed_worker_s_job_is_paid_once(
-    stage: Callable[[World], Awaitable[None]], world: World, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("world", "stage"), kills(*STAGES, resumes=True), indirect=["world"])
+async def test_a_killed_worker_s_job_is_paid_once(stage: str, world: World, tmp_path: Path) -> None:
     """Killed at this stage, the job succeeds once after a restart, from the one submit there was."""
-    if not world.server.RESUMES:
-        pytest.skip("a job ends with its connection: the next test is about it")
     with world.service(tmp_path) as service:
         async with service.user("ann") as api:
             job_id = await begin(api, world)
             await world.server.arrived(world.case.look)
-            await stage(world)
+            await STAGES[stage](world)
         service.signal(signal.SIGKILL)
         assert await service.ended() == -signal.SIGKILL
     world.server.hold(None)
@@ -181,7 +209,10 @@ async def test_a_killed_worker_s_job_is_paid_once(
     (await look_into(tmp_path)).check_whole({job_id: 1})
 
 
-async def test_a_submit_without_an_answer_is_never_repeated(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("world", "_stage"), kills("unanswered", resumes=False), indirect=["world"])
+async def test_a_submit_without_an_answer_is_never_repeated(
+    _stage: str, world: World, tmp_path: Path
+) -> None:
     """Killed while the submit was on its way, the job fails as unknown and nobody pays again."""
     with world.service(tmp_path) as service:
         async with service.user("ann") as api:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 import pytest
 from PIL import Image
 
+from media_pipeline.db.statements import Statement
 from media_pipeline.generation.provider import (
     Advanced,
     CancelOutcome,
@@ -26,6 +29,8 @@ from media_pipeline.generation.provider import (
     Submitting,
     Usage,
 )
+from media_pipeline.ids import JobId, UserId
+from media_pipeline.queue.job import NewJob
 from tests.integration.program import (
     TERMINAL,
     Api,
@@ -322,6 +327,57 @@ async def test_a_cancel_reaches_the_provider() -> None:
             await stream.until("job_cancelled")
         [attempt] = (await api.job(job_id))["attempts"]
         assert (provider.stopped, attempt["cancel"]) == ([{"id": "42"}], "requested")
+
+
+async def test_a_cancel_between_two_runs_reaches_the_provider() -> None:
+    """A job that waits for another run while a provider has it is stopped there, too."""
+    provider = Stoppable()
+    taken = [{"number": 1, "provider": "one", "model": "still", "started_at": 1.0}]
+    taken[0] |= {"submitting": True, "handle": {"id": "42"}}
+    async with running(providers=[provider]) as service:
+        api, queue = service.user("ann"), service.program.queue
+        job_id = JobId("waiting")
+        await queue.enqueue(
+            NewJob(
+                id=job_id,
+                user_id=UserId("ann"),
+                kind="generate.image",
+                payload={"prompt": "x"},
+                run_at=time.time() + 3600,
+            )
+        )
+        note = Statement("note", "UPDATE jobs SET attempts = :attempts WHERE id = :id")
+        await service.program.database.execute(note, {"attempts": json.dumps(taken), "id": job_id})
+        assert (await api.ask("POST", f"/jobs/{job_id}/cancel")).status_code == 202
+        assert (await api.end(job_id)).name == "job_cancelled"
+        async with api.events() as stream:
+            while (cancelled := (await api.job(job_id))["attempts"][0].get("cancel")) is None:
+                await stream.until("job_cancelled")
+        assert (provider.stopped, cancelled) == ([{"id": "42"}], "requested")
+
+
+async def test_a_retry_of_an_expired_result_warns_of_a_second_charge() -> None:
+    """A result that was made, and gone before it could be fetched, is paid anew only with consent."""
+    taken: Script = [Submitting(), Submitted({"id": "42"}), failing(ErrorCode.EXPIRED)]
+    provider = Scripted(scripts=[taken, GOOD])
+    async with running(providers=[provider]) as service:
+        api, job = await generated(service)
+        assert (job["state"], job["error"]["code"]) == ("failed", "result_expired")
+        assert job["error"]["retryable"] is False
+        refused = await api.ask("POST", f"/jobs/{job['jobId']}/retry")
+        assert read_problem(refused) == (409, "may_be_charged")
+        assert provider.calls == 1
+        again = await api.ask("POST", f"/jobs/{job['jobId']}/retry?acceptCharge=true")
+        assert (await api.end(again.json()["jobId"])).name == "generation_complete"
+
+
+async def test_a_retry_of_a_refusal_warns_of_nothing() -> None:
+    """What a provider refused was not charged: a retry by hand needs no consent."""
+    provider = Scripted(scripts=[[Submitting(), failing(ErrorCode.POLICY_INPUT)], GOOD])
+    async with running(providers=[provider]) as service:
+        api, job = await generated(service)
+        again = await api.ask("POST", f"/jobs/{job['jobId']}/retry")
+        assert (await api.end(again.json()["jobId"])).name == "generation_complete"
 
 
 async def test_a_cancel_of_local_work_asks_nobody() -> None:

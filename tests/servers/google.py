@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from tests.servers.google_tokens import TOKEN
 from tests.servers.media import Shelf, film, still
 from tests.servers.provider import ProviderServer, Stage
 from tests.servers.web import HTML_PAGE, Answer, Fault, Request, as_json
@@ -338,7 +339,7 @@ FILM_ENDS: Final[Mapping[str, Json]] = {
 class VeoServer(GoogleServer):
     """Veo on Vertex AI: operations that are asked after until they are done."""
 
-    key = "ya29.test-token"
+    key = TOKEN
     STATUSES = ("in_progress", "in_progress", "completed")
     ENDINGS: ClassVar[Mapping[str, str]] = {
         "filtered": "content_policy_output",

@@ -16,12 +16,17 @@ from media_pipeline.clock import Clock
 from media_pipeline.generation.commitment import lost_result
 from media_pipeline.generation.manager import AttemptEnded, AttemptStarted, ResumePoint
 from media_pipeline.generation.provider import ErrorCode, ProviderError, Submitted, Submitting, Usage
-from media_pipeline.queue.job import Attempt
+from media_pipeline.ids import JobId
+from media_pipeline.queue.job import Attempt, Job, JobState
 from media_pipeline.queue.worker import Run
 
 _log = structlog.get_logger(__name__)
 INTERRUPTED: Final = "interrupted"
 """The code of an attempt whose worker stopped; it says nothing of what the provider did."""
+_UNTOLD: Final = frozenset(
+    {INTERRUPTED, ErrorCode.SUBMITTED_UNKNOWN, ErrorCode.EXPIRED, ErrorCode.BAD_OUTPUT}
+)
+"""How an attempt ends of which its provider did not say that it came to nothing."""
 
 
 class AttemptLog:
@@ -96,19 +101,6 @@ class AttemptLog:
         if self._left is None and self._attempts and self._attempts[-1].ended_at is None:
             self._tell(error.reason)
 
-    def taken(self) -> ResumePoint | None:
-        """Return the job that is at a provider now, as far as it was noted; without a handle, perhaps."""
-        last = self._left or (self._attempts[-1] if self._attempts else None)
-        if last is None or last.ended_at is not None or not last.submitting:
-            return None
-        return ResumePoint(provider=last.provider, model=last.model, handle=last.handle)
-
-    async def note_cancel(self, outcome: str) -> None:
-        """Keep what the provider answered when its job was to be stopped."""
-        self._change(ended_at=self._clock.now(), cancel=outcome)
-        self._tell("stopped")
-        await self._run.record(self._attempts)
-
     def _begun(self, event: AttemptStarted) -> Attempt:
         """Begin a record; one that goes on with a submitted job keeps its handle."""
         resumed = self.resume_point()
@@ -133,17 +125,37 @@ class AttemptLog:
         )
 
     def _tell(self, outcome: str) -> None:
-        """Log how the attempt at work came out: never what was asked for."""
-        last = self._attempts[-1]
-        _log.info(
-            "generation.attempt",
-            job_id=self._run.job.id,
-            provider=last.provider,
-            model=last.model,
-            outcome=str(outcome),
-            seconds=round((last.ended_at or self._clock.now()) - last.started_at, 3),
-            cost_usd=self._cost,
+        log_attempt(
+            self._run.job.id, self._attempts[-1], outcome=outcome, now=self._clock.now(), cost=self._cost
         )
+
+
+def log_attempt(
+    job_id: JobId, attempt: Attempt, *, outcome: str, now: float, cost: float | None = None
+) -> None:
+    """Log how an attempt came out, and what it cost in US dollars: never what was asked for."""
+    _log.info(
+        "generation.attempt",
+        job_id=job_id,
+        provider=attempt.provider,
+        model=attempt.model,
+        outcome=str(outcome),
+        seconds=round((attempt.ended_at or now) - attempt.started_at, 3),
+        cost_usd=cost,
+    )
+
+
+def charged_by(job: Job) -> str | None:
+    """Return the provider that may charge for a job although nothing was kept of it.
+
+    It was asked and never said that it refused or failed the work, nor that it stopped it in time.
+    """
+    if job.state is JobState.SUCCEEDED or not job.attempts:
+        return None
+    last = job.attempts[-1]
+    lost_key = last.code == ErrorCode.AUTH and last.handle is not None
+    untold = last.code is None or last.code in _UNTOLD or lost_key
+    return last.provider if last.submitting and untold and last.cancel != "cancelled" else None
 
 
 def _described(error: ProviderError | None) -> dict[str, object]:

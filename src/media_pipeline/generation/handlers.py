@@ -10,7 +10,6 @@ import msgspec
 import structlog
 
 from media_pipeline.clock import Clock, SystemClock
-from media_pipeline.errors import MediaPipelineError
 from media_pipeline.failpoints import failpoint
 from media_pipeline.generation.attempts import AttemptLog
 from media_pipeline.generation.credentials import CredentialSigner
@@ -21,6 +20,7 @@ from media_pipeline.generation.manager import (
     MediaGenerationManager,
 )
 from media_pipeline.generation.persist import Keeper
+from media_pipeline.generation.previews import Previews
 from media_pipeline.generation.progress import ProgressReporter, Publisher
 from media_pipeline.generation.provider import (
     TRY_AGAIN,
@@ -39,8 +39,6 @@ from media_pipeline.media.workshop.workshop import Workshop
 from media_pipeline.queue.job import Failure, Job
 from media_pipeline.queue.queue import JobFailed, Outcome
 from media_pipeline.queue.worker import Run
-from media_pipeline.realtime.events import GenerationPreview
-from media_pipeline.storage.paths import preview_path
 from media_pipeline.storage.store import Store
 
 TOO_LONG: Final = "The job took longer than it may; what its provider still does is of no use to it."
@@ -57,7 +55,8 @@ class Logger(Protocol):
 class GenerationHandler:
     """Run generation jobs of one kind. Without a store, results pass through unpersisted.
 
-    A job that has not ended `deadline` seconds after its first start is stopped, at its provider too.
+    A job that has not ended `deadline` seconds after its first start fails. Whatever ends a run here, what a
+    provider may still do for it is stopped by whoever tells the job's end (`withdrawals.py`).
     `signer` gives results content credentials of ours.
     """
 
@@ -95,12 +94,7 @@ class GenerationHandler:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            await self._withdraw(attempts)
             raise JobFailed(Failure(code="deadline", message=TOO_LONG)) from error
-        except asyncio.CancelledError:
-            if (await run.queue.get(job.id)).cancel_requested:  # a worker that stops leaves it for the next
-                await self._withdraw(attempts)
-            raise
         except ProviderError as error:
             attempts.note_out_of_sight(error)
             self._log.warning("generation.failed", job_id=run.job.id, reason=error.reason)
@@ -115,15 +109,10 @@ class GenerationHandler:
             return self._deadline
         return job.started_at + self._deadline - self._clock.now()
 
-    async def _withdraw(self, attempts: AttemptLog) -> None:
-        """Stop what a provider may be working on, and keep what it answered."""
-        taken = attempts.taken()
-        if taken is not None:
-            await attempts.note_cancel(await self._manager.cancel(taken) or "unknown")
-
     async def _generate(self, request: GenerationRequest, attempts: AttemptLog) -> Outcome:
         keeper = await self._open_keeper(request)
         results = Results(request, keeper)
+        previews = self._open_previews(request)
         reporter = ProgressReporter(self._publisher, request, clock=self._clock)
         events = self._manager.run(request, resume=attempts.resume_point(), first_number=attempts.next_number)
         async with reporter, aclosing(events):
@@ -132,8 +121,8 @@ class GenerationHandler:
                 match event:
                     case AttemptStarted() | AttemptEnded() | Submitting() | Submitted() | Usage():
                         await attempts.note(event)
-                    case Preview():
-                        await self._show(request, event)
+                    case Preview() if previews is not None:
+                        await previews.show(event)
                     case _:
                         pass
                 await self._keep(event, results, attempts)
@@ -153,20 +142,12 @@ class GenerationHandler:
     async def _open_keeper(self, request: GenerationRequest) -> Keeper | None:
         if self._store is None:
             return None
-        return await Keeper.open(self._store, request, self._workshop, clock=self._clock)
+        return await Keeper.open(self._store, request, self._workshop, clock=self._clock, signer=self._signer)
 
-    async def _show(self, request: GenerationRequest, preview: Preview) -> None:
-        """Put a partial picture where its owner can see it; a new one has a new address."""
+    def _open_previews(self, request: GenerationRequest) -> Previews | None:
         if self._store is None:
-            return
-        number = round(self._clock.now() * 1000)
-        path = preview_path(request.user_id, request.job_id, preview.index, number=number)
-        try:
-            url = await self._store.upload(path, preview.data, preview.content_type)
-            event = GenerationPreview(job_id=request.job_id, index=preview.index, url=url)
-            await self._publisher.publish(request.user_id, event)
-        except MediaPipelineError as error:  # a partial picture is worth no run
-            self._log.warning("preview.not_shown", job_id=request.job_id, error=str(error))
+            return None
+        return Previews(request, self._store, self._publisher, self._workshop, clock=self._clock)
 
 
 class ImageHandler(GenerationHandler):

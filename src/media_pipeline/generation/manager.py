@@ -25,6 +25,7 @@ from media_pipeline.generation.fitting import resolve_size
 from media_pipeline.generation.fleet import Fleet, NoFleet
 from media_pipeline.generation.offers import Offer, named
 from media_pipeline.generation.provider import (
+    TRY_AGAIN,
     CancelOutcome,
     ErrorCode,
     GenerationRequest,
@@ -54,7 +55,8 @@ BACK_OFF_MAX: Final = 30.0
 PATIENCE: Final = 120.0
 """A provider that asks for a longer wait than this many seconds is left for the next one."""
 
-CANCEL_SECONDS: Final = 8.0
+CANCEL_SECONDS: Final = 4.0
+"""Less than a republisher's patience: as long as a process asks, no other one does."""
 GONE_SECONDS: Final = 3600.0
 """For so long a model that its provider calls gone is not asked for again, by this process."""
 HEALS: Final = 8
@@ -147,16 +149,26 @@ class MediaGenerationManager:
             number, commitment = number + 1, Commitment()
 
     async def cancel(self, taken: ResumePoint) -> CancelOutcome | None:
-        """Ask a provider to stop a job it has taken; None where nobody knows what came of it."""
-        provider = self._named(taken.provider)
-        if provider is None or taken.handle is None:
+        """Ask a provider to stop a job it has taken; None where nobody knows what came of it.
+
+        Within `CANCEL_SECONDS` a question that fails in passing is asked again: to stop twice is to stop.
+        """
+        provider, handle = self._named(taken.provider), taken.handle
+        if provider is None or handle is None:
             return None
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
-                return await provider.cancel(taken.handle)
-        except (ProviderError, TimeoutError) as error:
-            _log.warning("provider.not_cancelled", provider=taken.provider, error=str(error))
-            return None
+                for turn in itertools.count(1):
+                    try:
+                        return await provider.cancel(handle)
+                    except ProviderError as error:
+                        _log.warning("provider.not_cancelled", provider=taken.provider, error=str(error))
+                        if error.reason not in TRY_AGAIN or turn == self._attempts:
+                            return None
+                        await self._clock.sleep(self._pause(turn, error))
+        except TimeoutError:
+            _log.warning("provider.not_cancelled", provider=taken.provider, error="no answer in time")
+        return None
 
     async def _attempt(
         self,
@@ -170,9 +182,10 @@ class MediaGenerationManager:
         name = offer.provider.name
         yield AttemptStarted(number, name, offer.model.id)
         try:
-            if commitment.handle is None:
-                await self._fleet.admit(name, patience=patience)
-            async with self._fleet.slot(name), aclosing(self._followed(offer, request, commitment)) as events:
+            async with (
+                self._fleet.slot(name, patience=None if commitment.handle else patience),
+                aclosing(self._followed(offer, request, commitment)) as events,
+            ):
                 async for event in events:
                     yield event
         except ProviderError as error:

@@ -152,6 +152,10 @@ class PostgresQueue:
         rows = await self._table.read("unsettled", {"age": round(older_than * 1e6), "limit": limit})
         return [read_job(row) for row in rows]
 
+    async def amend(self, job_id: JobId, attempts: Sequence[Attempt]) -> Job:
+        await self._table.write("amend", {"id": job_id, "attempts": encode(attempts)}, repeatable=True)
+        return await self.get(job_id)
+
     async def settle(self, job_id: JobId) -> None:
         await self._settles.join(job_id)
 

@@ -203,6 +203,10 @@ class Queue(Protocol):
         """Return jobs that ended more than `older_than` seconds ago without being settled."""
         ...
 
+    async def amend(self, job_id: JobId, attempts: Sequence[Attempt]) -> Job:
+        """Put what became known of an ended job's attempts on its record, until it is settled; return it."""
+        ...
+
     async def settle(self, job_id: JobId) -> None:
         """Note that everyone was told of a job's end and its leftovers are gone."""
         ...

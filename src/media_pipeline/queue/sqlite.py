@@ -136,6 +136,10 @@ class SqliteQueue:
         rows = await self._read("unsettled", {"before": self._after(-older_than), "limit": limit})
         return [read_job(row) for row in rows]
 
+    async def amend(self, job_id: JobId, attempts: Sequence[Attempt]) -> Job:
+        await self._write("amend", {"id": job_id, "attempts": encode(attempts)})
+        return await self.get(job_id)
+
     async def settle(self, job_id: JobId) -> None:
         await self._write("settle", {"id": job_id})
 

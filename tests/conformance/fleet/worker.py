@@ -17,7 +17,7 @@ async def work(url: str, limit: int, attempts: int) -> None:
     fleet = DatabaseFleet(database, clock=SystemClock(), limits={"acme": limit})
 
     async def one() -> None:
-        async with fleet.slot("acme"):
+        async with fleet.slot("acme", patience=0):
             sys.stdout.write("+\n")
             sys.stdout.flush()
             await asyncio.sleep(0.01)  # an attempt takes a while; nothing is waited for

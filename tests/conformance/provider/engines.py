@@ -60,13 +60,15 @@ class QuickClock:
 class Bench:
     """A provider under test, and how to see from outside whether it works on anything.
 
-    A remote one comes with its `server`, and with `dead`: the same adapter where nobody listens.
+    A remote one comes with its `server`; with `dead`, the same adapter where nobody listens; and with
+    `locked`, the same with a wrong key.
     """
 
     provider: MediaProvider
     at_work: Callable[[], bool] | None = None
     server: ProviderServer | None = None
     dead: MediaProvider | None = None
+    locked: MediaProvider | None = None
 
     async def fetch(self, output: Output) -> Output:
         """Return an output with its bytes and their type, fetched where only a URL was given."""
@@ -91,11 +93,17 @@ async def procedural() -> AsyncIterator[Bench]:
 
 @asynccontextmanager
 async def diffusers() -> AsyncIterator[Bench]:
-    """A pipeline with random weights, in the child process that a real one has."""
+    """A pipeline for pictures and one for films, with random weights, in the child that real ones have."""
     with tempfile.TemporaryDirectory() as folder:
-        await asyncio.to_thread(tiny.build, Path(folder))
-        models = [replace(model, wire={"steps": 6}) for model in Catalogue.load().of("diffusers")]
-        provider = DiffusersProvider(models, source=folder)
+        pictures, films = Path(folder) / "pictures", Path(folder) / "films"
+        await asyncio.to_thread(tiny.build, pictures)
+        await asyncio.to_thread(tiny.build_film, films)
+        [entry] = Catalogue.load().of("diffusers")
+        still = replace(entry, wire={"steps": 6})
+        film = replace(
+            entry, kind="video", n_max=1, seconds_max=1, fps=(8,), wire={"source": str(films), "steps": 6}
+        )
+        provider = DiffusersProvider([still, film], source=str(pictures))
         yield Bench(provider, at_work=lambda: bool(provider.working))
         await provider.aclose()
 
@@ -129,9 +137,10 @@ def remote(
                 await prepare(server)
             provider = adapter(access)
             dead = adapter(replace(access, base_url="http://127.0.0.1:1" + path))
-            yield Bench(provider, server=server, dead=dead)
-            await provider.aclose()
-            await dead.aclose()
+            locked = adapter(replace(access, key="a wrong key"))
+            yield Bench(provider, server=server, dead=dead, locked=locked)
+            for each in (provider, dead, locked):
+                await each.aclose()
             assert not any("authorization" in request.headers for request in shelf.requests)
 
     return engine
@@ -176,7 +185,7 @@ MAKES: Mapping[str, Sequence[MediaKind]] = {
     "openai_video": ("video",),
     "fal": ("image", "video"),
     "replicate": ("image", "video"),
-    "diffusers": ("image",),
+    "diffusers": ("image", "video"),
 }
 """What each makes, and so what it is tested with; the fixture `bench` checks that it is the truth."""
 AT_ONCE = frozenset({"openai", "google-pictures"})

@@ -292,6 +292,16 @@ async def test_a_check_costs_nothing(bench: Bench, server: ProviderServer, model
     assert (server.billed, server.count("submit")) == (before, 0)
 
 
+async def test_a_check_with_a_wrong_key_fails(bench: Bench, server: ProviderServer, model: ModelInfo) -> None:
+    """A check with a key that the provider does not know says that it is the key, and does not show it."""
+    assert bench.locked is not None
+    with pytest.raises(ProviderError) as caught:
+        await bench.locked.check()
+    assert caught.value.reason is ErrorCode.AUTH
+    assert "a wrong key" not in str(caught.value)
+    assert server.count("submit") == 0
+
+
 async def test_a_check_of_a_dead_provider_fails(
     bench: Bench, server: ProviderServer, model: ModelInfo
 ) -> None:

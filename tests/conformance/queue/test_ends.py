@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
-from media_pipeline.queue.job import JobState
+from media_pipeline.queue.job import Attempt, JobState
 from media_pipeline.queue.queue import JobEnded, Outcome
 
 from .engines import Engine
@@ -198,3 +199,16 @@ async def test_a_failed_run_that_waits_can_be_cancelled(floor: Floor) -> None:
     job = await floor.start(ANN)
     await floor.queue.fail(job.fence, BROKEN)
     assert (await floor.queue.cancel(job.id)).state is JobState.CANCELLED
+
+
+async def test_what_became_known_after_the_end_is_put_on_the_record(floor: Floor) -> None:
+    """The attempts of an ended job can be amended until it is settled, those of a running one not."""
+    tried = Attempt(number=1, provider="acme", model="m", started_at=1.0)
+    stopped = msgspec.structs.replace(tried, cancel="requested")
+    job = await floor.start()
+    await floor.queue.record(job.fence, [tried])
+    assert (await floor.queue.amend(job.id, [stopped])).attempts == [tried]
+    await floor.queue.stop(job.fence)
+    assert (await floor.queue.amend(job.id, [stopped])).attempts == [stopped]
+    await floor.queue.settle(job.id)
+    assert (await floor.queue.amend(job.id, [tried])).attempts == [stopped]

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from media_pipeline.generation.provider import ErrorCode, ProviderError
 from media_pipeline.generation.providers.google import default_token
-from tests.servers.web import HTML_PAGE, Answer, Request, Web, as_json
-
-
-class TokenServer(Web):
-    """Gives a token for an assertion (RFC 7523)."""
-
-    def place(self, request: Request) -> str:
-        return "token"
-
-    def answer(self, request: Request) -> Answer:
-        assert b"assertion=" in request.body
-        return as_json({"access_token": "ya29.test", "expires_in": 3600, "token_type": "Bearer"})
+from tests.servers.google_tokens import TOKEN, TokenServer
+from tests.servers.web import HTML_PAGE
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenServer]:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     with TokenServer.served() as server:
-        account = {
-            "type": "service_account",
-            "client_email": "studio@example.test",
-            "private_key": pem.decode(),
-            "project_id": "studio",
-            "token_uri": f"{server.url}/token",
-        }
-        (tmp_path / "account.json").write_text(json.dumps(account))
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+        account = server.write_account(tmp_path / "account.json")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
         yield server
 
 
 async def test_a_token_is_fetched_once_and_kept(server: TokenServer) -> None:
     """The first question fetches a token, and the next ones get the same while it is good."""
     token = default_token()
-    assert [await token() for _ in range(3)] == ["ya29.test"] * 3
+    assert [await token() for _ in range(3)] == [TOKEN] * 3
     assert server.count("token") == 1
 
 

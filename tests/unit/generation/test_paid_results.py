@@ -19,7 +19,7 @@ from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.workshop.workshop import Workshop
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.handler import Run, describe_failure
-from media_pipeline.queue.job import Attempt, Failure, Job, NewJob, WorkerId
+from media_pipeline.queue.job import Failure, Job, NewJob, WorkerId
 from media_pipeline.queue.queue import Outcome
 from media_pipeline.queue.sqlite import SqliteQueue
 from media_pipeline.realtime.events import Event
@@ -75,7 +75,6 @@ class Studio:
     store: RefusingStore
     queue: SqliteQueue
     workshop: Workshop
-    deadline: float | None = None
 
     async def run(self) -> Outcome | Failure:
         """Run the job as a worker does that dies before it writes down how the run ended."""
@@ -95,7 +94,6 @@ class Studio:
             self.store,
             Silence(),
             workshop=self.workshop,
-            deadline=self.deadline,
         )
 
     async def job(self) -> Job:
@@ -202,20 +200,6 @@ async def test_a_failure_that_was_not_committed_stands(
             *(ErrorCode.AUTH, ErrorCode.QUOTA, ErrorCode.GONE, ErrorCode.UNSUPPORTED)
         }
         assert reason in (refused if before is not TAKEN else {ErrorCode.PROVIDER})
-
-
-async def test_a_job_without_time_left_is_stopped_at_its_provider(studio: Studio) -> None:
-    """A job whose time was over before another worker came is stopped where it was taken."""
-    [job] = await studio.queue.claim(WORKER, {"generate.image": 1}, limit=1)
-    taken = Attempt(number=1, provider="one", model="m", started_at=1.0, submitting=True, handle=HANDLE)
-    await studio.queue.record(job.fence, [taken])
-    await studio.queue.release(job.fence)
-    studio.deadline = 0.0
-    for _ in range(2):
-        ended = await studio.run()
-        assert isinstance(ended, Failure)
-        assert (ended.code, studio.provider.generated) == ("deadline", 0)
-        assert (await studio.job()).attempts[-1].cancel == "unsupported"
 
 
 async def test_the_log_tells_how_each_attempt_came_out(studio: Studio) -> None:

@@ -17,9 +17,11 @@ from media_pipeline.api.cursors import read_cursor, write_cursor
 from media_pipeline.api.idempotency import IdempotencyKey, hash_request
 from media_pipeline.api.problems import Problem, documented
 from media_pipeline.api.scopes import require, scope_of
+from media_pipeline.generation.attempts import charged_by
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.present import iso, present_result
+from media_pipeline.queue.announcer import Announcer, announce_end
 from media_pipeline.queue.job import Job, JobState, NewJob
 from media_pipeline.queue.queue import JobNotFound, Queue
 from media_pipeline.realtime.events import Event
@@ -56,8 +58,8 @@ class JobPlace(NamedTuple):
     job_id: JobId
 
 
-def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer) -> APIRouter:
-    """Build the routes that show and steer jobs."""
+def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer, *, ends: Announcer) -> APIRouter:
+    """Build the routes that show and steer jobs; `ends` hears of those that end here."""
     router = APIRouter(tags=["jobs"])
 
     @router.get("/jobs", responses=documented(401, 422), summary="Your jobs, newest first")
@@ -86,7 +88,7 @@ def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer) -> APIRoute
         require(caller.scopes, scope_of(reached.kind))
         job = await queue.cancel(job_id)
         if job.ended:
-            await announcer.ended(job)
+            await announce_end(ends, job)
         return JobRef(job_id=job_id)
 
     @router.post(
@@ -170,9 +172,8 @@ async def view_job(store: Store, job: Job) -> JobView:
 
 
 def _warn_of_charge(first: Job) -> None:
-    """Raise for a job whose result was paid and lost, or of which nobody knows whether it was taken."""
-    if first.error is not None and first.error.code in {"submitted_unknown", "result_expired"}:
-        provider = first.attempts[-1].provider if first.attempts else "the provider"
+    """Raise for a job that a provider may charge for although nothing was kept of it."""
+    if (provider := charged_by(first)) is not None:
         sentence = f"The first try may have been taken by {provider} and may be charged; "
         raise Problem(409, "may_be_charged", sentence + "repeat with ?acceptCharge=true to pay again.")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.generation.knocks import Knocks
 from media_pipeline.generation.provider import InputMedia, ModelInfo
+from media_pipeline.generation.providers.wire import Wire
 
 ReadInput = Callable[[InputMedia], Awaitable[bytes]]
 """Return the bytes of a picture that a request builds on."""
@@ -33,3 +34,7 @@ class Access:
     webhook_secret: str = field(default="", repr=False)
     webhook_keys_url: str = ""
     knocks: Knocks | None = None
+
+    def wire(self, provider: str, headers: Mapping[str, str]) -> Wire:
+        """Return the way to the provider; `headers` carry the key, which no error text shows."""
+        return Wire(provider, base_url=self.base_url, clock=self.clock, headers=headers, secrets=[self.key])

@@ -35,7 +35,7 @@ from media_pipeline.generation.providers.bars import Bars
 from media_pipeline.generation.providers.binding import bind, data_url
 from media_pipeline.generation.providers.polling import Polling
 from media_pipeline.generation.providers.signatures import WebhookRefused, check_fal, read_key_set
-from media_pipeline.generation.providers.wire import Reply, Wire
+from media_pipeline.generation.providers.wire import Reply
 
 KEYS_SECONDS: Final = 86400.0
 KEYS_PAUSE: Final = 60.0
@@ -62,13 +62,7 @@ class FalProvider:
         self._access = access
         self._keys: list[bytes] = []
         self._keys_until = 0.0
-        self._wire = Wire(
-            self.name,
-            base_url=access.base_url,
-            clock=access.clock,
-            headers={"Authorization": f"Key {access.key}"},
-            secrets=[access.key],
-        )
+        self._wire = access.wire(self.name, {"Authorization": f"Key {access.key}"})
         self._polling = Polling(access.clock, provider=self.name, knocks=access.knocks)
 
     async def models(self) -> Sequence[ModelInfo]:
@@ -94,15 +88,13 @@ class FalProvider:
             async for event in events:
                 yield event
 
-    async def resume(
+    def resume(
         self,
         request: GenerationRequest,  # noqa: ARG002 - the protocol's
         model: ModelInfo,  # noqa: ARG002 - the protocol's
         handle: Handle,
     ) -> AsyncGenerator[ProviderEvent, None]:
-        async with aclosing(self._followed(handle)) as events:
-            async for event in events:
-                yield event
+        return self._followed(handle)
 
     async def cancel(self, handle: Handle) -> CancelOutcome:
         reply = await self._wire.exchange("PUT", handle["cancel"])

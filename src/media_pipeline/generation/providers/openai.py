@@ -30,13 +30,13 @@ from media_pipeline.generation.provider import (
     ProviderEvent,
     Running,
     Submitting,
-    Usage,
 )
 from media_pipeline.generation.providers.access import Access
+from media_pipeline.generation.providers.figures import usage_of
 from media_pipeline.generation.providers.local import refuse_to_resume
 from media_pipeline.generation.providers.masks import with_alpha
 from media_pipeline.generation.providers.openai_errors import reason_of
-from media_pipeline.generation.providers.wire import MAX_ANSWER, Reply, Wire, find_message
+from media_pipeline.generation.providers.wire import MAX_ANSWER, Reply, find_message
 from media_pipeline.jsonvalue import Json
 
 CALL_SECONDS: Final = 600.0
@@ -56,13 +56,7 @@ class OpenAIProvider:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._wire = Wire(
-            self.name,
-            base_url=access.base_url,
-            clock=access.clock,
-            headers={"Authorization": f"Bearer {access.key}"},
-            secrets=[access.key],
-        )
+        self._wire = access.wire(self.name, {"Authorization": f"Bearer {access.key}"})
 
     async def models(self) -> Sequence[ModelInfo]:
         return self._access.models
@@ -137,7 +131,7 @@ class OpenAIProvider:
                     yield Preview(0, self._picture(event), _type(event))
                 case "completed":
                     yield Output(index=0, content_type=_type(event), data=self._picture(event))
-                    if usage := _usage(event):
+                    if usage := usage_of(event.get("usage")):
                         yield usage
                     return
                 case "error":
@@ -159,7 +153,7 @@ class OpenAIProvider:
             Output(index=index, content_type=_type(body), data=self._picture(item))
             for index, item in enumerate(found)
         ]
-        return [*outputs, usage] if (usage := _usage(body)) else outputs
+        return [*outputs, usage] if (usage := usage_of(body.get("usage"))) else outputs
 
     def _picture(self, item: Mapping[str, Any]) -> bytes:
         try:
@@ -208,10 +202,3 @@ async def _whole(response: httpx2.Response) -> Reply:
 
 def _type(answer: Mapping[str, Any]) -> str:
     return f"image/{answer.get('output_format') or FORMAT}"
-
-
-def _usage(answer: Mapping[str, Any]) -> Usage | None:
-    found = answer.get("usage")
-    figures = found if isinstance(found, Mapping) else {}
-    counted = {name: float(value) for name, value in figures.items() if isinstance(value, int)}
-    return Usage(counted) if counted else None

@@ -35,7 +35,7 @@ from media_pipeline.generation.provider import (
 from media_pipeline.generation.providers.access import Access
 from media_pipeline.generation.providers.openai_errors import is_policy, reason_of
 from media_pipeline.generation.providers.polling import Polling
-from media_pipeline.generation.providers.wire import Reply, Wire
+from media_pipeline.generation.providers.wire import Reply
 
 SEEDS: Final = 2**31
 _OVER: Final = frozenset({"completed", "failed", "cancelled"})
@@ -51,13 +51,7 @@ class OpenAIVideoProvider:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._keys = {"Authorization": f"Bearer {access.key}"} if access.key else {}
-        self._wire = Wire(
-            self.name,
-            base_url=access.base_url,
-            clock=access.clock,
-            headers=self._keys,
-            secrets=[access.key],
-        )
+        self._wire = access.wire(self.name, self._keys)
         self._polling = Polling(access.clock)
 
     async def models(self) -> Sequence[ModelInfo]:

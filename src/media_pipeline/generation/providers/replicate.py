@@ -27,14 +27,14 @@ from media_pipeline.generation.provider import (
     Running,
     Submitted,
     Submitting,
-    Usage,
 )
 from media_pipeline.generation.providers.access import Access
 from media_pipeline.generation.providers.bars import Bars
 from media_pipeline.generation.providers.binding import Images, bind, data_url
+from media_pipeline.generation.providers.figures import usage_of
 from media_pipeline.generation.providers.polling import Polling
 from media_pipeline.generation.providers.signatures import check_standard, read_id
-from media_pipeline.generation.providers.wire import Reply, Wire
+from media_pipeline.generation.providers.wire import Reply
 from media_pipeline.jsonvalue import Json
 
 INLINE_BYTES: Final = 256 * 1024
@@ -58,13 +58,7 @@ class ReplicateProvider:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._secret = access.webhook_secret
-        self._wire = Wire(
-            self.name,
-            base_url=access.base_url,
-            clock=access.clock,
-            headers={"Authorization": f"Bearer {access.key}"},
-            secrets=[access.key],
-        )
+        self._wire = access.wire(self.name, {"Authorization": f"Bearer {access.key}"})
         self._polling = Polling(access.clock, provider=self.name, knocks=access.knocks)
 
     async def models(self) -> Sequence[ModelInfo]:
@@ -87,15 +81,13 @@ class ReplicateProvider:
             async for event in events:
                 yield event
 
-    async def resume(
+    def resume(
         self,
         request: GenerationRequest,  # noqa: ARG002 - the protocol's
         model: ModelInfo,  # noqa: ARG002 - the protocol's
         handle: Handle,
     ) -> AsyncGenerator[ProviderEvent, None]:
-        async with aclosing(self._followed(handle)) as events:
-            async for event in events:
-                yield event
+        return self._followed(handle)
 
     async def cancel(self, handle: Handle) -> CancelOutcome:
         reply = await self._wire.exchange("POST", f"v1/predictions/{handle['id']}/cancel")
@@ -165,8 +157,8 @@ class ReplicateProvider:
                     raise self._failure(prediction)
         for index, url in enumerate(_urls(prediction.get("output"))):
             yield Output(index=index, content_type="", url=url, seed=_seed(handle))
-        if figures := _figures(prediction.get("metrics")):
-            yield Usage(figures)
+        if usage := usage_of(prediction.get("metrics")):
+            yield usage
 
     def _failure(self, prediction: Mapping[str, Any]) -> ProviderError:
         said = str(prediction.get("error") or "The prediction failed without a reason.")
@@ -206,16 +198,6 @@ def _urls(output: Any) -> list[str]:
     if isinstance(output, Mapping):
         output = list(output.values())
     return [url for part in output for url in _urls(part)] if isinstance(output, list) else []
-
-
-def _figures(metrics: Any) -> dict[str, float]:
-    """Return the numbers that a prediction reports of itself."""
-    found = metrics if isinstance(metrics, Mapping) else {}
-    return {
-        name: float(value)
-        for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
 
 
 def _seed(handle: Handle) -> int | None:

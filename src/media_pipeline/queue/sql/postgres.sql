@@ -221,6 +221,10 @@ SELECT * FROM jobs
 WHERE NOT settled AND finished_at IS NOT NULL AND finished_at <= :now - :age::INT8
 ORDER BY finished_at LIMIT :limit;
 
+-- name: amend
+-- Put what became known after its end on an unsettled job's record.
+UPDATE jobs SET attempts = :attempts WHERE id = :id AND finished_at IS NOT NULL AND NOT settled;
+
 -- name: settle
 -- Note that the ends of jobs were told and their leftovers are gone.
 UPDATE jobs SET settled = true WHERE id = ANY(:ids::TEXT[]) AND finished_at IS NOT NULL AND NOT settled;

@@ -159,6 +159,10 @@ DELETE FROM workers WHERE id = :id;
 SELECT * FROM jobs INDEXED BY jobs_unsettled
 WHERE settled = 0 AND finished_at IS NOT NULL AND finished_at <= :before ORDER BY finished_at LIMIT :limit;
 
+-- name: amend
+-- Put what became known after its end on an unsettled job's record.
+UPDATE jobs SET attempts = :attempts WHERE id = :id AND finished_at IS NOT NULL AND settled = 0;
+
 -- name: settle
 -- Note that a job's end was told and its leftovers are gone.
 UPDATE jobs SET settled = 1 WHERE id = :id AND finished_at IS NOT NULL;

@@ -33,7 +33,7 @@ from media_pipeline.generation.providers.comfyui import ending, workflow
 from media_pipeline.generation.providers.comfyui.feed import Feed
 from media_pipeline.generation.providers.comfyui.story import Story
 from media_pipeline.generation.providers.polling import Polling
-from media_pipeline.generation.providers.wire import Reply, Wire
+from media_pipeline.generation.providers.wire import Reply
 
 SEEDS: Final = 2**32
 NOT_FOUND: Final = 404
@@ -55,13 +55,7 @@ class ComfyUIProvider:
     def __init__(self, access: Access, *, folder: Path | None = None) -> None:
         self._access, self._folder = access, folder
         self._keys = {"Authorization": f"Bearer {access.key}"} if access.key else {}
-        self._wire = Wire(
-            self.name,
-            base_url=access.base_url,
-            clock=access.clock,
-            headers=self._keys,
-            secrets=[access.key],
-        )
+        self._wire = access.wire(self.name, self._keys)
         self._polling = Polling(access.clock)
 
     async def models(self) -> Sequence[ModelInfo]:

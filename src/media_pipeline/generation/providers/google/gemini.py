@@ -23,17 +23,16 @@ from media_pipeline.generation.provider import (
     Submitting,
 )
 from media_pipeline.generation.providers.access import Access
+from media_pipeline.generation.providers.figures import usage_of
 from media_pipeline.generation.providers.google.interactions import (
     Interaction,
     film_of,
     film_order,
-    usage_of,
 )
 from media_pipeline.generation.providers.google.pictures import decoded, picture_events, picture_order
 from media_pipeline.generation.providers.google.refusals import refusal
 from media_pipeline.generation.providers.local import refuse_to_resume
 from media_pipeline.generation.providers.polling import Polling
-from media_pipeline.generation.providers.wire import Wire
 
 CALL_SECONDS: Final = 300.0
 SHOW_SECONDS: Final = 60.0
@@ -48,13 +47,7 @@ class GeminiProvider:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._keys = {"x-goog-api-key": access.key}
-        self._wire = Wire(
-            self.name,
-            base_url=access.base_url,
-            clock=access.clock,
-            headers=self._keys,
-            secrets=[access.key],
-        )
+        self._wire = access.wire(self.name, self._keys)
         self._polling = Polling(access.clock)
 
     async def models(self) -> Sequence[ModelInfo]:
@@ -139,7 +132,7 @@ class GeminiProvider:
                     if self._access.clock.monotonic() - since > SHOW_SECONDS:
                         raise self._wire.error(ErrorCode.BAD_OUTPUT, "google finished without a film.")
         yield await self._output(film)
-        if usage := usage_of(answer):
+        if usage := usage_of(answer.get("usage")):
             yield usage
 
     async def _output(self, film: Mapping[str, Any]) -> Output:

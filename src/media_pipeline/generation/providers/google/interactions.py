@@ -19,7 +19,6 @@ from media_pipeline.generation.provider import (
     Queued,
     Role,
     Running,
-    Usage,
 )
 from media_pipeline.generation.providers.google.refusals import is_policy
 from media_pipeline.generation.providers.wire import Wire
@@ -104,11 +103,3 @@ def film_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
                 if isinstance(content, Mapping) and content.get("type") == "video":
                     return content
     return {}
-
-
-def usage_of(answer: Mapping[str, Any]) -> Usage | None:
-    """Return the tokens that an interaction took."""
-    found = answer.get("usage")
-    counted = found if isinstance(found, Mapping) else {}
-    figures = {name: float(value) for name, value in counted.items() if isinstance(value, int)}
-    return Usage(figures) if figures else None

@@ -18,8 +18,8 @@ from media_pipeline.generation.provider import (
     ModelInfo,
     Output,
     ProviderEvent,
-    Usage,
 )
+from media_pipeline.generation.providers.figures import usage_of
 from media_pipeline.generation.providers.wire import Wire
 from media_pipeline.jsonvalue import Json
 
@@ -28,7 +28,6 @@ Image = tuple[str, bytes]
 
 _DONE: Final = frozenset({"STOP", "MAX_TOKENS", "NO_IMAGE", "OTHER", "IMAGE_OTHER", "MALFORMED_RESPONSE"})
 """How a call ends without a picture and without a refusal; every other reason refuses the content."""
-_FIGURES: Final = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount")
 
 
 def picture_order(request: GenerationRequest, model: ModelInfo, images: Sequence[Image]) -> dict[str, Json]:
@@ -65,7 +64,7 @@ def picture_events(wire: Wire, answer: Mapping[str, Any], *, seed: int | None) -
         raise wire.error(reason, f"google made no picture: {why}.")
     kind = str(pictures[-1].get("mimeType", "image/png"))
     yield Output(index=0, content_type=kind, data=decoded(wire, pictures[-1].get("data")), seed=seed)
-    if usage := _usage(answer):
+    if usage := usage_of(answer.get("usageMetadata")):
         yield usage
 
 
@@ -75,12 +74,6 @@ def decoded(wire: Wire, data: object) -> bytes:
         return base64.b64decode(data, validate=True) if isinstance(data, str) else b""
     except binascii.Error:
         raise wire.error(ErrorCode.BAD_OUTPUT, f"{wire.provider} sent bytes that cannot be read.") from None
-
-
-def _usage(answer: Mapping[str, Any]) -> Usage | None:
-    counted = _mapping(answer.get("usageMetadata"))
-    figures = {name: float(counted[name]) for name in _FIGURES if isinstance(counted.get(name), int)}
-    return Usage(figures) if figures else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
