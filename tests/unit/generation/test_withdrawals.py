@@ -199,7 +199,7 @@ async def test_what_a_dead_process_left_is_done_by_another(house: House) -> None
     async def away(*_: object) -> Job:
         raise DatabaseUnavailable("It is away.")
 
-    house.stage.queue.amend = away  # type: ignore[method-assign] # a database that is away
+    house.stage.queue.amend = away  # type: ignore[method-assign, assignment] # a database that is away
     await first.ended(job)
     await first.aclose()
     assert house.listener.heard == []
