@@ -1,7 +1,7 @@
 """How fast is the queue, beside its peers on the same PostgreSQL and on SQLite in the same run?
 
     uv sync --group bench
-    .venv/bin/python -m bench.queue [--jobs 5000] [--many 50000] [--rounds 3] [--peers ours,PgQueuer]
+    .venv/bin/python -m bench.queue [--jobs 5000] [--many 50000] [--rounds 3] [--peers "ours;PgQueuer"]
 
 The server is started for this run with its durable defaults (fsync on). Each peer answers each question
 in a process of its own, on a database of its own; the rounds of all are interleaved and medians
@@ -25,7 +25,7 @@ from bench import queue_floor, queue_growth
 from bench.peers import PEERS, Absent, Figures, Peer, ask
 from bench.queue_targets import TARGETS
 
-PATIENCE = 90.0
+PATIENCE = 180.0
 Found = dict[str, dict[str, list[float]]]
 
 
@@ -109,9 +109,9 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=50_000, help="the large drain; 0 leaves it out")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--finished", type=int, default=1_000_000, help="rows of history; 0 leaves it out")
-    parser.add_argument("--peers", default="", help="only these, by name, with commas")
+    parser.add_argument("--peers", default="", help="only these, by name, with semicolons")
     options = parser.parse_args()
-    wanted = [name for name in options.peers.split(",") if name]
+    wanted = [name for name in options.peers.split(";") if name]
     peers = [peer for peer in PEERS if not wanted or peer.name in wanted]
     server = own_server(durable=True)
     queue_floor.report(server)

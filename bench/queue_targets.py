@@ -26,7 +26,7 @@ class Target:
         value = self._value(found)
         whose = f" vs {self.peer}" if self.peer else ""
         sign = "<=" if self.at_most else ">="
-        head = f"{self.figure}{whose}{'' if self.ours == 'ours' else ' (SQLite)'}"
+        head = f"{self.figure}{whose}{self.ours.removeprefix('ours')}"
         wanted = f"{sign} {self.must:g} -> {self.reach:g}"
         if value is None:
             return f"{head:<46}{'-':>10}   {wanted:<18} not measured"
@@ -52,6 +52,11 @@ TARGETS = (
     Target("drain /s", "PgQueuer", 1.2, 2.0),
     Target("drain of 50,000 /s", "PgQueuer", 2.0, 3.5),
     Target("drain of 50,000 /s", "graphile-worker", 0.8, 1.2),
+    Target("drain /s", "PgQueuer", 1.2, 2.0, ours="ours, bare"),
+    Target("drain of 50,000 /s", "PgQueuer", 2.0, 3.5, ours="ours, bare"),
+    Target("drain of 50,000 /s", "graphile-worker", 0.8, 1.2, ours="ours, bare"),
+    Target("CPU us/job", None, 40.0, 20.0, ours="ours, bare"),
+    Target("CPU us/job", "PgQueuer", 0.95, 0.48, ours="ours, bare"),
     Target("drain /s", "Procrastinate", 50.0, 50.0),
     Target("pickup p50 ms", "PgQueuer", 0.75, 0.6),
     Target("pickup p99 ms", "PgQueuer", 1.0, 0.6),

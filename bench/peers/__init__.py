@@ -32,9 +32,9 @@ class Peer:
     sqlite: bool = False
 
 
-def here(module: str) -> Callable[[Path], Sequence[str]]:
+def here(module: str, *arguments: str) -> Callable[[Path], Sequence[str]]:
     """Run in the interpreter of this project."""
-    return lambda _folder: (sys.executable, "-m", f"bench.peers.{module}")
+    return lambda _folder: (sys.executable, "-m", f"bench.peers.{module}", *arguments)
 
 
 def elsewhere(module: str, python: str, *packages: str) -> Callable[[Path], Sequence[str]]:
@@ -96,12 +96,13 @@ async def ask(command: Sequence[str], question: str, url: str, jobs: int, *, pat
 
 
 PEERS = (
-    Peer("ours", here("ours")),
+    Peer("ours", here("ours", "kept")),
+    Peer("ours, bare", here("ours", "bare"), questions=("many",)),
     Peer("PgQueuer", here("pgqueuer")),
     Peer("graphile-worker", fetch_graphile),
     Peer("Oban (Python)", elsewhere("oban", "3.12", "oban")),
     Peer("SAQ", here("saq"), share=0.1),
     Peer("Procrastinate", here("procrastinate"), share=0.1),
-    Peer("ours on SQLite", here("ours"), sqlite=True),
+    Peer("ours on SQLite", here("ours", "kept"), sqlite=True),
     Peer("DBOS on SQLite", elsewhere("dbos", "3.11", "dbos"), 0.04, ("alone", "many", "pickup"), sqlite=True),
 )

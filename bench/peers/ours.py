@@ -1,10 +1,17 @@
-"""Our queue with every feature on: windows for users, leases, fences, results."""
+"""Our queue with every feature on: windows for users, leases, fences, results.
+
+    python -m bench.peers.ours kept|bare QUESTION URL JOBS
+
+Each end also keeps an image in its user's library, found by the words of its prompt, in the same write, as a
+generation does. No peer has anything like it; `bare` leaves it out, so that like is beside like.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +23,8 @@ from media_pipeline.db.migrate import migrate
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.media.item import Item
+from media_pipeline.media.library import keep_item
 from media_pipeline.queue.doorbell import LocalDoorbell
 from media_pipeline.queue.handler import Run
 from media_pipeline.queue.job import Job, NewJob
@@ -26,13 +35,36 @@ from media_pipeline.queue.sqlite import SqliteQueue
 from media_pipeline.queue.worker import Worker, WorkerSettings
 
 
+def keep(job: Job) -> Outcome:
+    """Finish with a picture's row, as it stands in the library."""
+    item = Item(
+        path=f"media/{job.user_id}/images/{job.id}_0.png",
+        user_id=job.user_id,
+        job_id=job.id,
+        kind="image",
+        source="generated",
+        name="a-harbour-at-dusk.png",
+        content_type="image/png",
+        size=1_000_000,
+        version="1",
+        created_at=job.created_at,
+        width=1024,
+        height=1024,
+        prompt=TEXT,
+        model="noop",
+        seed=1,
+    )
+    return Outcome({"items": [{"path": item.path}]}, keep_item(item))
+
+
 class Ours:
     """It counts its own ends: as an announcer it hears each once it is durable."""
 
     queue: Queue
     database: PostgresDatabase | SqliteDatabase
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = True) -> None:
+        self.keeps = keeps
         self.doorbell = LocalDoorbell()
         self.begun = self.over = 0
 
@@ -66,7 +98,7 @@ class Ours:
             number = run.job.payload["number"]
             assert isinstance(number, int)
             await handle(number)
-            return Outcome({})
+            return keep(run.job) if self.keeps else Outcome({})
 
         settings = WorkerSettings(concurrency=self.slots)
         worker = Worker(self.queue, {"noop": handler}, self, self.doorbell, settings=settings)
@@ -93,4 +125,4 @@ class Ours:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    serve(Ours())
+    serve(Ours(keeps=sys.argv.pop(1) == "kept"))

@@ -56,7 +56,7 @@ class Installed:
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=100,
         )
         return done.stdout.strip()
 
@@ -99,6 +99,7 @@ def address(installed: Installed) -> Iterator[str]:
             process.wait(20)
 
 
+@pytest.mark.timeout(400)  # it builds and installs first, and everything is compiled anew
 def test_the_installed_wheel_makes_a_picture(installed: Installed, address: str) -> None:
     """Without checkout and Node `media-pipeline dev` runs a job, serves its picture and the studio."""
     assert shutil.which("node", path=installed.environment["PATH"]) is None

@@ -83,7 +83,7 @@ def test_the_first_steps_work_as_they_are_written(service: tuple[str, dict[str, 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 0, done.stderr

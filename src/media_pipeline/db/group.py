@@ -33,14 +33,14 @@ class Group(Generic[Ask, Answer]):
         self._waiting: deque[tuple[Ask, asyncio.Future[Answer]]] = deque()
         self._rounds: asyncio.Task[None] | None = None
 
-    async def join(self, ask: Ask) -> Answer:
+    def join(self, ask: Ask) -> asyncio.Future[Answer]:
         """Take part in the next round."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((ask, future))
         if self._rounds is None:
             self._rounds = loop.create_task(self._run_rounds())
-        return await future
+        return future
 
     async def aclose(self) -> None:
         """Finish the rounds that were begun."""

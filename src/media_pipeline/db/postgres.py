@@ -14,6 +14,8 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import groupby
+from operator import attrgetter
 from typing import ClassVar, Final, TypeVar
 
 from media_pipeline.clock import Clock
@@ -99,7 +101,12 @@ class PostgresDatabase:
         return text, [self._now_us() if name == NOW else _write(params[name]) for name in names]
 
     def bind_all(self, effects: Sequence[Effect]) -> list[tuple[str, Values]]:
-        return [self.bind(effect.statement, effect.params) for effect in effects]
+        """Bind each; of those that take rows, neighbours become one."""
+        bound = []
+        for statement, of_it in groupby(effects, key=attrgetter("statement")):
+            rows = [effect.params for effect in of_it]
+            bound += [self.bind(statement, asked) for asked in ([_columns(rows)] if statement.rows else rows)]
+        return bound
 
     async def aclose(self) -> None:
         await self._lines.aclose()
@@ -114,6 +121,10 @@ class PostgresDatabase:
         assert self._clock is not None  # noqa: S101 - without it no statement has a parameter `now`
         self._last_us = max(self._last_us + 1, int(self._clock.now() * 1_000_000))
         return self._last_us
+
+
+def _columns(rows: Sequence[Params]) -> Columns:
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _write(value: Value | Sequence[Value]) -> Value:

@@ -35,6 +35,11 @@ _ALIVE: Final[Mapping[str, str | int]] = {
 }
 """A server that went away silently is noticed in seconds, not in hours."""
 
+PLANNING: Final = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off", "jit = off")
+"""A plan is made once and kept: one made while a table was empty must not read the table when it is large."""
+
+_QUICK: Final = ("synchronous_commit = off",)
+
 
 async def connect(url: str) -> Connection:
     """Open a connection whose statements commit by themselves and are planned once."""
@@ -73,9 +78,8 @@ class Session:
         try:
             conn = await connect(url)
             if not AsyncCrdbConnection.is_crdb(conn):
-                await conn.execute("SET plan_cache_mode = force_generic_plan")
-                if quick:
-                    await conn.execute("SET synchronous_commit = off")
+                for setting in (*PLANNING, *(_QUICK if quick else ())):
+                    await conn.execute(f"SET {setting}", prepare=False)
         except psycopg.Error as error:
             message = " ".join(str(error).split())
             raise DatabaseUnavailable(f"The database cannot be reached: {message}.") from error
@@ -90,7 +94,7 @@ class Session:
         return await self._guarded(lambda: self._execute(text, values, prepare=prepare))
 
     async def burst(self, statements: Sequence[tuple[str, Values]]) -> None:
-        """Send all `statements` at once and then wait for their ends."""
+        """Send all `statements` at once, in their order, and then wait for their ends."""
         await self._guarded(lambda: self._send_all(statements))
 
     async def undo(self) -> None:

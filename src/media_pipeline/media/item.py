@@ -81,9 +81,13 @@ def write_thumbhash(data: bytes) -> str:
 
 def fold_words(text: str) -> list[str]:
     """Split text into words as search compares them: no case, no accents, no punctuation, each once."""
-    plain = unicodedata.normalize("NFKD", text)
-    bare = "".join(character for character in plain if not unicodedata.combining(character))
+    bare = text if text.isascii() else _strip_accents(text)
     return list(dict.fromkeys(word[:MAX_WORD] for word in _WORD.findall(bare.casefold())))
+
+
+def _strip_accents(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(character for character in plain if not unicodedata.combining(character))
 
 
 def searchable_words(item: Item) -> list[str]:

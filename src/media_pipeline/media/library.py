@@ -37,7 +37,11 @@ Sort = Literal["newest", "oldest", "largest"]
 
 _log = structlog.get_logger(__name__)
 _SQL: Final = load_dialects("media_pipeline.media", "sql/library")
-_RESTORE: Final = Statement("restore", f"{_SQL['insert'].text} ON CONFLICT (path) DO NOTHING")
+_INSERT: Final = _SQL["insert"]
+_UNLESS_THERE: Final = " ON CONFLICT (path) DO NOTHING"
+_RESTORE: Final = Statement(
+    "restore", _INSERT.text + _UNLESS_THERE, _INSERT.sqlite + _UNLESS_THERE, rows=_INSERT.rows
+)
 _FIRST_PLACE: Final[Mapping[Sort, int]] = {"newest": 1 << 62, "oldest": -1, "largest": 1 << 62}
 _RUNGS: Final = msgspec.json.Decoder(tuple[Rung, ...])
 _AFTER_ALL: Final = "\U0010ffff"
@@ -248,7 +252,7 @@ def keep_item(item: Item) -> list[Effect]:
         "created_at": round(item.created_at * 1_000_000),
         "thumbnails": msgspec.json.encode(item.thumbnails).decode(),
     }
-    return [Effect(_SQL["insert"], row), _found_by("insert_words", item)]
+    return [Effect(_INSERT, row), _found_by("insert_words", item)]
 
 
 def _found_by(statement: str, item: Item) -> Effect:

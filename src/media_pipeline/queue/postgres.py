@@ -136,6 +136,7 @@ class PostgresQueue:
         if rescued:
             self._claims.look_back()
         await self._table.write("admit_due", {"limit": BATCH}, repeatable=True)
+        self._ends.forget_freed()
         blocked = await self._table.read("blocked_users", {})
         await self._table.promote((row["kind"], row["user_id"]) for row in blocked)
         return tell_rescues(rescued)

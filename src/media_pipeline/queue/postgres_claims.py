@@ -44,6 +44,10 @@ class _Claim:
     limit: int
     taken: list[JobRow] = field(default_factory=list)
 
+    @property
+    def wants_more(self) -> bool:
+        return any(self.room(kind) for kind in self.free)
+
     def room(self, kind: str) -> int:
         of_kind = len([row for row in self.taken if row["kind"] == kind])
         return max(0, min(self.free.get(kind, 0) - of_kind, self.limit - len(self.taken)))
@@ -96,6 +100,8 @@ class Claims:
             self._hand_out(doubtful, await self._find_lost(doubtful))
             alive = await self._take(asked)
         try:
+            if any(claim.wants_more for claim in asked):
+                await self._ends.fill()
             await self._keep_apart(asked)
             return [
                 await self._readable(claim.taken)

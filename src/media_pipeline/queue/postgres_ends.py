@@ -6,8 +6,9 @@ wanted, left by us, for nobody else can show that fence.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from media_pipeline.db.database import Effect
 from media_pipeline.db.group import Group
@@ -20,6 +21,8 @@ from media_pipeline.queue.postgres_table import SQL, Owner, Table, by_fence, fen
 from media_pipeline.queue.records import JobRow, read_finished, read_job
 
 Answers = list[Job | Exception]
+WINDOW_SHARE: Final = 16
+"""A sixteenth of a window is a handful; with up to 31 places every one is given on at once."""
 
 
 class _Finish(NamedTuple):
@@ -42,19 +45,20 @@ class Ends:
         self._finishes: Group[_Finish, Job] = Group(self._finish)
         self._leaves: Group[_Leave, Job] = Group(self._leave)
         self._rooms: Group[Owner, None] = Group(self._fill)
+        self._freed: Counter[Owner] = Counter()
 
     async def finish(
         self, fence: Fence, result: str, effects: Sequence[Effect], *, claimed: Job | None
     ) -> Job:
         """End a run with its result; who has the job as it was `claimed` saves reading it again."""
         job = await self._finishes.join(_Finish(fence, result, effects, claimed))
-        await self._rooms.join((job.kind, job.user_id))  # meanwhile the next ends are being written
+        await self._give_on(job)  # meanwhile the next ends are being written
         return job
 
     async def leave(self, fence: Fence, decide: Decide) -> Job:
         job = await self._leaves.join(_Leave(fence, decide))
         if job.state is not JobState.AVAILABLE:
-            await self._rooms.join((job.kind, job.user_id))
+            await self._give_on(job)
         return job
 
     async def leave_all(self, fences: Iterable[Fence], decide: Decide) -> list[Job]:
@@ -63,6 +67,27 @@ class Ends:
         jobs = [job for job in left if isinstance(job, Job)]
         await self._fill([(job.kind, job.user_id) for job in jobs if job.state is not JobState.AVAILABLE])
         return jobs
+
+    async def fill(self) -> None:
+        """Give on at once what was kept back: a claim found too little."""
+        freed, self._freed = list(self._freed), Counter()
+        await self._table.promote(freed)
+
+    def forget_freed(self) -> None:
+        """Forget what was kept back: all windows are about to be filled."""
+        self._freed.clear()
+
+    async def _give_on(self, job: Job) -> None:
+        """Give the place of a job on to the next of its user: in a wide window by the handful.
+
+        Each time costs a count of the whole window, and while claims find all they ask for, nobody waits
+        for it.
+        """
+        owner = (job.kind, job.user_id)
+        self._freed[owner] += 1
+        if self._freed[owner] >= self._table.window(job.kind) // WINDOW_SHARE:
+            del self._freed[owner]
+            await self._rooms.join(owner)
 
     async def _fill(self, owners: Sequence[Owner]) -> list[None]:
         await self._table.promote(owners)
@@ -102,7 +127,7 @@ class Ends:
         db = self._table.db
         rows = by_fence(await session.rows(*db.bind(SQL["finish"], params)))
         effects = [effect for ask in asked if ask.fence in rows for effect in ask.effects]
-        await session.burst(db.bind_all(effects))
+        await session.burst(db.bind_all(_by_statement(effects)))
         return rows
 
     async def _leave(self, asked: Sequence[_Leave]) -> Answers:
@@ -153,6 +178,12 @@ class Ends:
             jobs[ask.fence] if first and ask.fence in jobs else lease_lost()
             for ask, first in zip(asked, counts, strict=True)
         ]
+
+
+def _by_statement(effects: Sequence[Effect]) -> list[Effect]:
+    """Put the same statements beside each other, in the order in which each run asks for its own."""
+    places = {effect.statement: place for place, effect in reversed(list(enumerate(effects)))}
+    return sorted(effects, key=lambda effect: places[effect.statement])
 
 
 def _leaving_columns(leavings: Sequence[Leaving]) -> Columns:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -30,6 +31,7 @@ class Table:
     db: PostgresDatabase
     doorbell: Doorbell
     window: Callable[[str], int]
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def read(self, name: str, params: Columns) -> list[JobRow]:
         return list(await self.db.fetch(SQL[name], params))
@@ -41,7 +43,8 @@ class Table:
         """Let blocked jobs of these owners into the room there is; tell whether any came in.
 
         Runs after what made the room has committed, and after a blocked job has: of two that
-        happen at once the later one sees both.
+        happen at once the later one sees both. Two at once would reach for the same jobs, and one
+        wait for the other's commit, so those of one process take turns.
         """
         listed = sorted(set(owners))
         if not listed:
@@ -55,7 +58,8 @@ class Table:
             "blocked": JobState.BLOCKED.value,
         }
         try:
-            promoted = await self._let_in(params)
+            async with self._turn:
+                promoted = await self._let_in(params)
         except DatabaseUnavailable as error:  # what made the room has happened; the next `tend` fills it
             _log.warning("queue.not_promoted", owners=len(listed), error=str(error))
             return False

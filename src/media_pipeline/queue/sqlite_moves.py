@@ -139,7 +139,10 @@ class Moves:
         return moved, rescued
 
     def promote(self, conn: Connection, *, kind: str, user_id: str) -> bool:
-        params = {"kind": kind, "user_id": user_id, "window": self.window(kind), "now": self.now_us()}
+        user: Params = {"kind": kind, "user_id": user_id}
+        if conn.execute(SQL["is_blocked"], user).fetchone() is None:
+            return False
+        params = {**user, "window": self.window(kind), "now": self.now_us()}
         return bool(conn.execute(SQL["promote"], params).fetchall())
 
     def _admit(self, conn: Connection, job_id: JobId, *, kind: str, user_id: str, ord_: int) -> bool:

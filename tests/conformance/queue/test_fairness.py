@@ -104,6 +104,30 @@ async def test_a_users_better_lane_is_let_in_first(engine: Engine, floor: Floor)
     assert (await floor.claim_one()).id == normal.id
 
 
+async def test_a_claim_that_finds_too_little_lets_the_next_ones_in(engine: Engine, floor: Floor) -> None:
+    """Whatever an engine keeps back of a wide window's room, who has slots to fill gets it."""
+    engine.window = 48
+    for _ in range(50):
+        await floor.ask()
+    worker = await floor.hire()
+    jobs = await floor.claim(worker)
+    assert len(jobs) == 48
+    for job in jobs[:2]:
+        await floor.succeed(job)
+    assert len([*await floor.claim(worker), *await floor.claim(worker)]) == 2
+
+
+async def test_room_that_nobody_claims_is_filled_by_tending(engine: Engine, floor: Floor) -> None:
+    """Whatever an engine keeps back of a wide window's room stands there for others after a `tend`."""
+    engine.window = 48
+    for _ in range(49):
+        await floor.ask()
+    (first, *_) = await floor.claim(await floor.hire(), limit=48)
+    await floor.succeed(first)
+    await floor.queue.tend()
+    assert sum(depth.states.get("available", 0) for depth in await floor.queue.depth()) == 1
+
+
 async def test_a_wider_window_is_filled_by_tending(engine: Engine, floor: Floor) -> None:
     """When the setting grew, the next round lets every blocked user's jobs in."""
     engine.window = 1

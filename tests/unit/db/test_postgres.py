@@ -92,6 +92,20 @@ async def test_effects_are_written_all_or_none(database: PostgresDatabase) -> No
     assert await texts(database) == ["a", "b"]
 
 
+async def test_effects_that_take_rows_are_one_statement(database: PostgresDatabase) -> None:
+    """Neighbours with one statement are one write of many rows; what else is asked keeps its place."""
+    rows = Statement("rows", "INSERT INTO notes (text) SELECT * FROM unnest(:text::TEXT[])", rows=True)
+    effects = [Effect(rows, {"text": text}) for text in ("b", 'ü\\"')]
+    effects += [Effect(INSERT, {"text": "c"}), Effect(rows, {"text": "a"})]
+    assert [text for text, _ in database.bind_all(effects)] == [
+        "INSERT INTO notes (text) SELECT * FROM unnest($1::TEXT[])",
+        "INSERT INTO notes (text) VALUES ($1)",
+        "INSERT INTO notes (text) SELECT * FROM unnest($1::TEXT[])",
+    ]
+    await database.apply(effects)
+    assert await texts(database) == ["a", "b", "c", 'ü\\"']
+
+
 async def test_conflicts_are_tried_again_until_patience_ends(
     server: OwnServer, database: PostgresDatabase
 ) -> None:
@@ -122,10 +136,9 @@ async def test_what_arrives_together_is_one_round() -> None:
         return [number * 2 for number in asked]
 
     group: Group[int, int] = Group(run, most=3)
-    first = asyncio.create_task(group.join(0))
+    first = group.join(0)
     await begun.wait()
-    others = [asyncio.create_task(group.join(number)) for number in range(1, 6)]
-    await asyncio.sleep(0)
+    others = [group.join(number) for number in range(1, 6)]
     gate.set()
     assert await asyncio.gather(first, *others) == [0, 2, 4, 6, 8, 10]
     assert rounds == [[0], [1, 2, 3], [4, 5]]

@@ -56,12 +56,25 @@ ORDER BY size DESC, path DESC LIMIT :limit;
 -- Which of some paths have a row.
 SELECT path FROM media WHERE path = ANY (:path_array::TEXT[]);
 
--- name: insert_words
--- Let search find an item that is there; words come as a JSON array.
+-- name: insert rows
+-- Put items into the library.
+INSERT INTO media (path, user_id, job_id, kind, source, name, alt, content_type, size, version, width,
+                   height, duration, thumbnail_path, thumbnails, thumbhash, source_path, prompt, model,
+                   seed, words, created_at)
+SELECT * FROM unnest(:path::TEXT[], :user_id::TEXT[], :job_id::TEXT[], :kind::TEXT[], :source::TEXT[],
+  :name::TEXT[], :alt::TEXT[], :content_type::TEXT[], :size::INT8[], :version::TEXT[], :width::INT8[],
+  :height::INT8[], :duration::FLOAT8[], :thumbnail_path::TEXT[], :thumbnails::TEXT[], :thumbhash::TEXT[],
+  :source_path::TEXT[], :prompt::TEXT[], :model::TEXT[], :seed::INT8[], :words::TEXT[], :created_at::INT8[]);
+
+-- name: insert_words rows
+-- Let search find items that are there; the words of each come as a JSON array. The LIMIT keeps the planner to
+-- the key: it would read a user's whole library rather than look a path up.
 INSERT INTO media_words (user_id, word, path)
-SELECT :user_id::TEXT, convert_to(asked.word, 'UTF8'), :path::TEXT
-FROM jsonb_array_elements_text(:words::JSONB) AS asked(word)
-WHERE EXISTS (SELECT 1 FROM media WHERE path = :path::TEXT AND user_id = :user_id::TEXT AND removing = 0)
+SELECT item.user_id, convert_to(asked.word, 'UTF8'), item.path
+FROM unnest(:user_id::TEXT[], :path::TEXT[], :words::TEXT[]) AS item(user_id, path, words)
+CROSS JOIN LATERAL (SELECT m.user_id, m.removing FROM media AS m WHERE m.path = item.path LIMIT 1) AS it
+CROSS JOIN LATERAL jsonb_array_elements_text(item.words::JSONB) AS asked(word)
+WHERE it.user_id = item.user_id AND it.removing = 0
 ON CONFLICT DO NOTHING;
 
 -- name: count_matches

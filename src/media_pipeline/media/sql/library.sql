@@ -1,12 +1,3 @@
--- name: insert
--- Put an item into the library; a number that may be missing says what it would be.
-INSERT INTO media (path, user_id, job_id, kind, source, name, alt, content_type, size, version, width,
-                   height, duration, thumbnail_path, thumbnails, thumbhash, source_path, prompt, model,
-                   seed, words, created_at)
-VALUES (:path, :user_id, :job_id, :kind, :source, :name, :alt, :content_type, :size, :version,
-        CAST(:width AS BIGINT), CAST(:height AS BIGINT), CAST(:duration AS DOUBLE PRECISION), :thumbnail_path,
-        :thumbnails, :thumbhash, :source_path, :prompt, :model, CAST(:seed AS BIGINT), :words, :created_at);
-
 -- name: get
 -- One item of a user.
 SELECT * FROM media WHERE path = :path AND user_id = :user_id AND removing = 0;

@@ -65,6 +65,15 @@ ORDER BY size DESC, path DESC LIMIT :limit;
 -- Which of some paths have a row.
 SELECT path FROM media WHERE path IN (SELECT value FROM json_each(:paths));
 
+-- name: insert
+-- Put an item into the library.
+INSERT INTO media (path, user_id, job_id, kind, source, name, alt, content_type, size, version, width,
+                   height, duration, thumbnail_path, thumbnails, thumbhash, source_path, prompt, model,
+                   seed, words, created_at)
+VALUES (:path, :user_id, :job_id, :kind, :source, :name, :alt, :content_type, :size, :version, :width, :height,
+        :duration, :thumbnail_path, :thumbnails, :thumbhash, :source_path, :prompt, :model, :seed, :words,
+        :created_at);
+
 -- name: insert_words
 -- Let search find an item that is there; words come as a JSON array.
 INSERT OR IGNORE INTO media_words (user_id, word, path)

@@ -110,21 +110,23 @@ SELECT kind, user_id FROM blocked;
 
 -- name: promote
 -- Let these users' oldest blocked jobs into the room that their windows have, which is counted once a user.
+-- The LIMIT 1 keeps the planner from reading all blocked jobs to see who has any.
 WITH waiting AS MATERIALIZED (
   SELECT u.kind, u.user_id, u.room - (SELECT count(*) FROM (
       SELECT 1 FROM jobs AS j WHERE j.kind = u.kind AND j.active_user = u.user_id LIMIT :most) AS counted) AS room
   FROM unnest(:kinds::TEXT[], :user_ids::TEXT[], :windows::INT8[]) AS u(kind, user_id, room)
-  WHERE EXISTS (SELECT 1 FROM jobs AS j
-    WHERE j.state = 'blocked' AND j.kind = u.kind AND j.user_id = u.user_id)),
+  CROSS JOIN LATERAL (SELECT 1 FROM jobs AS j
+    WHERE j.state = 'blocked' AND j.kind = u.kind AND j.user_id = u.user_id LIMIT 1) AS one),
 let_in AS (
-  SELECT next.id, row_number() OVER (ORDER BY next.ord, next.id) - 1 AS n
-  FROM waiting CROSS JOIN LATERAL (
+  SELECT next.id FROM waiting CROSS JOIN LATERAL (
     SELECT j.id, j.ord, row_number() OVER (ORDER BY j.lane, j.ord, j.id) AS place FROM jobs AS j
     WHERE j.state = 'blocked' AND j.kind = waiting.kind AND j.user_id = waiting.user_id
     ORDER BY j.lane, j.ord, j.id LIMIT :most) AS next
-  WHERE waiting.room > 0 AND next.place <= waiting.room)
-UPDATE jobs AS j SET state = 'available', active_user = j.user_id, ord = :now + let_in.n
-FROM let_in WHERE j.id = let_in.id AND j.state = :blocked
+  WHERE waiting.room > 0 AND next.place <= waiting.room
+  ORDER BY next.ord, next.id)
+UPDATE jobs AS j SET state = 'available', active_user = j.user_id, ord = :now + dealt.n - 1
+FROM unnest(ARRAY(SELECT let_in.id FROM let_in)) WITH ORDINALITY AS dealt(id, n)
+WHERE j.id = dealt.id AND j.state = :blocked
 RETURNING j.id;
 
 -- name: admit_due
