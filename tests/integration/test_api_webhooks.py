@@ -52,9 +52,9 @@ async def begun(server: Fake, *, webhook_url: str | None = None) -> str:
     provider = adapter(server, webhook_url=webhook_url)
     model = (await provider.models())[0]
     async with aclosing(provider.generate(ASKED, model)) as events:
-        handles = [event.handle async for event in events if isinstance(event, Submitted)]
+        handle = await anext(event.handle async for event in events if isinstance(event, Submitted))
     await provider.aclose()
-    return handles[0]["id"]
+    return handle["id"]
 
 
 @pytest.fixture

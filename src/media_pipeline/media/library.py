@@ -136,9 +136,10 @@ class Library:
     async def _find_few(self, user_id: UserId, words: Sequence[str]) -> list[str] | None:
         """Return where every item is that has one of `words`, if few have it; the longest is tried first."""
         for word in sorted(words, key=len, reverse=True):
-            bounds: Params = {"word": word.encode(), "beyond": word.encode() + b"\xff"}
-            rows = await self._db.fetch(_SQL["matches"], {"user_id": user_id, "most": _FEW, **bounds})
-            if len(rows) < _FEW:
+            span: Params = {"user_id": user_id, "word": word.encode(), "beyond": word.encode() + b"\xff"}
+            counted = await self._db.fetch(_SQL["count_matches"], {**span, "most": _FEW})
+            if int(counted[0]["matches"] or 0) < _FEW:
+                rows = await self._db.fetch(_SQL["matches"], span)
                 return list({str(row["path"]) for row in rows})
         return None
 

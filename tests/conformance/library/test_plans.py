@@ -31,6 +31,7 @@ INDEX = {
     "oldest": "media_newest",
     "largest": "media_largest",
     "newest_found": "media_pkey",
+    "count_matches": "media_words_pkey",
     "matches": "media_words_pkey",
 }
 AUTOMATIC = {"media_pkey": "sqlite_autoindex_media_1", "media_words_pkey": "PRIMARY KEY"}

@@ -64,10 +64,17 @@ FROM jsonb_array_elements_text(:words::JSONB) AS asked(word)
 WHERE EXISTS (SELECT 1 FROM media WHERE path = :path::TEXT AND user_id = :user_id::TEXT AND removing = 0)
 ON CONFLICT DO NOTHING;
 
+-- name: count_matches
+-- How many items have a word beginning so, up to a number.
+SELECT count(*) AS matches FROM (
+  SELECT 1 AS one FROM media_words
+  WHERE user_id = :user_id AND word >= :word::BYTEA AND word < :beyond::BYTEA LIMIT :most
+) AS found;
+
 -- name: matches
--- Some items that have a word beginning so.
+-- The items that have a word beginning so.
 SELECT path FROM media_words
-WHERE user_id = :user_id AND word >= :word::BYTEA AND word < :beyond::BYTEA LIMIT :most;
+WHERE user_id = :user_id AND word >= :word::BYTEA AND word < :beyond::BYTEA;
 
 -- name: forget_words
 -- Let search find an item no more.

@@ -71,10 +71,17 @@ INSERT OR IGNORE INTO media_words (user_id, word, path)
 SELECT :user_id, CAST(value AS BLOB), :path FROM json_each(:words)
 WHERE EXISTS (SELECT 1 FROM media WHERE path = :path AND user_id = :user_id AND removing = 0);
 
+-- name: count_matches
+-- How many items have a word beginning so, up to a number.
+SELECT count(*) AS matches FROM (
+  SELECT 1 AS one FROM media_words
+  WHERE user_id = :user_id AND word >= :word AND word < :beyond LIMIT :most
+) AS found;
+
 -- name: matches
--- Some items that have a word beginning so.
+-- The items that have a word beginning so.
 SELECT path FROM media_words
-WHERE user_id = :user_id AND word >= :word AND word < :beyond LIMIT :most;
+WHERE user_id = :user_id AND word >= :word AND word < :beyond;
 
 -- name: forget_words
 -- Let search find an item no more.
