@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -24,6 +24,7 @@ from media_pipeline.db.migrate import migrate
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.ids import UserId
 from media_pipeline.storage.local import LocalStore
+from media_pipeline.storage.store import Store
 from tests.acceptance.process import COMMAND, SECRET, Remains, environment
 from tests.integration.program import TERMINAL, Api
 
@@ -63,15 +64,25 @@ class Process:
 class Fleet:
     """What processes started here share; `given` are settings of all of them."""
 
-    def __init__(self, folder: Path, *, database: str, redis: str, **given: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database: str,
+        redis: str,
+        store: Callable[[], Store] | None = None,
+        **given: object,
+    ) -> None:
+        """`store` opens what the settings name, past whatever stands before it; unset it is a folder."""
         self.folder = folder
+        self._open_store = store or self._open_folder
         self.database = database
         self.address = f"http://127.0.0.1:{find_free_port()}"
         self._given = {
             "auth_jwt_secret": SECRET,
             "database_url": database,
             "redis_url": redis,
-            "storage_dir": folder / "store",
+            **({} if store else {"storage_dir": folder / "store"}),
             "public_url": self.address,
             "media_log": "json",
             "media_lease_seconds": 2,
@@ -82,9 +93,9 @@ class Fleet:
         self._started: list[Process] = []
         self._logs = count()
 
-    async def serve(self, **given: object) -> None:
-        """Start one service at the fleet's own address and another beside it."""
-        ports = [int(self.address.rpartition(":")[2]), find_free_port()]
+    async def serve(self, *, services: int = 2, **given: object) -> None:
+        """Start one service at the fleet's own address and the others beside it."""
+        ports = [int(self.address.rpartition(":")[2]), *(find_free_port() for _ in range(services - 1))]
         starts = [self._start("serve", "--port", str(port), **given) for port in ports]
         self.services = await asyncio.gather(*starts)
         for service, port in zip(self.services, ports, strict=True):
@@ -137,7 +148,7 @@ class Fleet:
 
     async def remains(self, users: Collection[str]) -> Remains:
         """Read what the fleet has made for these users so far."""
-        store = LocalStore(self.folder / "store" / "objects", self.address, shared=True)
+        store = self._open_store()
         try:
             roots = [f"{root}/{user}/" for user in users for root in ("media", "derived")]
             found = [item for root in roots for item in await store.list(root)]
@@ -146,6 +157,10 @@ class Fleet:
         jobs = await self.rows("SELECT * FROM jobs WHERE user_id = ANY(%s)", list(users))
         media = await self.rows("SELECT * FROM media WHERE user_id = ANY(%s)", list(users))
         return Remains(jobs, media, {item.path: (item.size, str(item.version)) for item in found})
+
+    def logs(self) -> str:
+        """Return what all processes so far have logged."""
+        return "".join(started.log.read_text() for started in self._started)
 
     async def kill(self) -> None:
         """Leave no process behind."""
@@ -164,6 +179,9 @@ class Fleet:
     async def command(self, *command: str, **given: object) -> asyncio.subprocess.Process:
         """Start a command that says nothing at its beginning."""
         return await self._spawn(self.folder / f"log-{next(self._logs)}", *command, **given)
+
+    def _open_folder(self) -> Store:
+        return LocalStore(self.folder / "store" / "objects", self.address, shared=True)
 
     async def _start(self, *command: str, **given: object) -> Process:
         log = self.folder / f"log-{next(self._logs)}"
@@ -189,12 +207,14 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet_in(folder: Path, *, database: str, redis: str, **given: object) -> AsyncIterator[Fleet]:
+async def fleet_in(
+    folder: Path, *, database: str, redis: str, store: Callable[[], Store] | None = None, **given: object
+) -> AsyncIterator[Fleet]:
     """Make a database's tables, give a fleet over it, and end every process of it."""
     tables = PostgresDatabase(database)
     await migrate(tables)
     await tables.aclose()
-    fleet = Fleet(folder, database=database, redis=redis, **given)
+    fleet = Fleet(folder, database=database, redis=redis, store=store, **given)
     try:
         yield fleet
     finally:

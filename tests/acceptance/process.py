@@ -128,10 +128,16 @@ class Remains:
         assert len(owned) == sum(expected.values())
         for row in self.media:
             assert self.objects[row["path"]] == (row["size"], row["version"])
+        assert self.orphans() == set(), "nothing that no row names"
+        assert self._named() - self.objects.keys() == set(), "nothing that a row names is missing"
+
+    def orphans(self) -> set[str]:
+        """Return the objects that no row names."""
+        return self.objects.keys() - self._named()
+
+    def _named(self) -> set[str]:
         rungs = [rung for row in self.media for rung in json.loads(row["thumbnails"])]
-        named = {row["path"] for row in self.media} | {rung["path"] for rung in rungs}
-        assert self.objects.keys() - named == set(), "nothing that no row names"
-        assert named - self.objects.keys() == set(), "nothing that a row names is missing"
+        return {row["path"] for row in self.media} | {rung["path"] for rung in rungs}
 
 
 async def look_into(folder: Path) -> Remains:

@@ -21,7 +21,7 @@ from tests.servers.redis import redis_server
 
 GONE, CANARY = "gone@example.com", "wolpertinger"
 STAYS = "stays"
-LIMITS = {
+LIMITS: dict[str, Any] = {
     "media_quota_bytes": 1 << 30,
     "media_quota_items_per_day": 1000,
     "media_requests_per_minute": 10_000,

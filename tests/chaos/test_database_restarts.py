@@ -7,13 +7,9 @@ import random
 import signal
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
 from media_pipeline.db.database import DatabaseUnavailable, Effect
@@ -29,10 +25,11 @@ from media_pipeline.queue.queue import Outcome
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
 from media_pipeline.queue.worker import Worker, WorkerSettings
-from tests.acceptance.fleet import Fleet, check_remains, fleet_in, report
-from tests.integration.program import Api, picture
+from tests.acceptance.fleet import check_remains, fleet_in, report
 from tests.servers.postgres import OwnServer, find_binaries
 from tests.servers.redis import shared_url
+
+from .clients import Clients
 
 JOBS, KILLS = 300, 3
 LEASE = 3.0
@@ -179,62 +176,6 @@ async def _ask_all(queue: PostgresQueue, new: list[NewJob]) -> None:
             await insist(queue, job)
 
     await asyncio.gather(*(ask() for _ in range(8)))
-
-
-@dataclass
-class Clients:
-    """What users ask of two services meanwhile, and every answer that no client should get."""
-
-    fleet: Fleet
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: dict[str, int] = field(default_factory=dict)
-    answers: Counter[int] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-
-    async def use(self, user: str, *, service: int) -> None:
-        """Ask for pictures, bring files and look around until it is over; insist on what was refused."""
-        async with self.fleet.user(user, service=service) as api:
-            number = 0
-            while not self.over.is_set():
-                number += 1
-                await self._generate(api, key=f"g{number}")
-                await self._upload(api, key=f"u{number}")
-                for path in ("/jobs", "/media", f"/jobs/{next(iter(self.asked))}"):
-                    await self._ask(api, "GET", path)
-
-    async def _generate(self, api: Api, *, key: str) -> None:
-        body = {"prompt": "a lighthouse", "width": 64, "height": 64}
-        answer = await self._insist(api, "/generate/image", body, key=key)
-        self.asked[answer.json()["jobId"]] = 1
-
-    async def _upload(self, api: Api, *, key: str) -> None:
-        body = {"filename": "a.png", "contentType": "image/png"}
-        permission = (await self._insist(api, "/media/upload/init", body, key=key)).json()
-        self.asked[permission["jobId"]] = 1
-        while self._note(await api.put(permission, picture())).status_code == 503:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        await self._insist(api, "/media/upload/complete", {"objectPath": permission["objectPath"]}, key=key)
-
-    async def _insist(self, api: Api, path: str, body: object, *, key: str) -> httpx2.Response:
-        """Ask the same again until it is taken, as `Retry-After` says, only sooner."""
-        while True:
-            answer = await self._ask(api, "POST", path, body, headers={"Idempotency-Key": key})
-            if answer.status_code != 503:
-                assert answer.is_success, answer.text
-                return answer
-            await asyncio.sleep(0.05)
-
-    async def _ask(
-        self, api: Api, method: str, path: str, body: object = None, **more: Any
-    ) -> httpx2.Response:
-        return self._note(await api.ask(method, path, body, **more))
-
-    def _note(self, answer: httpx2.Response) -> httpx2.Response:
-        self.answers[answer.status_code] += 1
-        refused = answer.status_code == 503 and "Retry-After" in answer.headers
-        if answer.status_code >= 500 and not refused:
-            self.wrong.append(f"{answer.status_code} {answer.request.url.path} {answer.text[:300]}")
-        return answer
 
 
 async def check_restarts(

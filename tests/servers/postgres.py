@@ -100,6 +100,11 @@ class OwnServer:
     def url(self, database: str, *, role: str = ROLE) -> str:
         return f"postgresql://{role}@/{database}?host={self.folder}"
 
+    @property
+    def socket(self) -> Path:
+        """Where it listens, for a proxy in front of it."""
+        return self.folder / ".s.PGSQL.5432"
+
     def create_database(self, name: str) -> str:
         self.administer(
             f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} OWNER {ROLE}"

@@ -9,7 +9,7 @@ from psycopg.errors import DuplicateObject, DuplicateTable, UniqueViolation
 
 from media_pipeline.db.database import Row
 from media_pipeline.db.retry import Conflict, OutcomeUnknown
-from media_pipeline.db.session import Connect, Session, Values, connect
+from media_pipeline.db.session import ANSWER_SECONDS, Connect, Session, Values, connect
 
 T = TypeVar("T")
 _MADE_MEANWHILE: Final = (DuplicateObject, DuplicateTable, UniqueViolation)
@@ -19,8 +19,16 @@ _MADE_MEANWHILE: Final = (DuplicateObject, DuplicateTable, UniqueViolation)
 class Line:
     """A dedicated connection. `quick` ones do not wait for the server's disk."""
 
-    def __init__(self, url: str, *, quick: bool = False, connect: Connect = connect) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        quick: bool = False,
+        connect: Connect = connect,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._url = url
+        self._answer_seconds = answer_seconds
         self._quick = quick
         self._connect = connect
         self._session: Session | None = None
@@ -29,7 +37,9 @@ class Line:
         """Return the session, a new one if need be; `DatabaseUnavailable` when nobody answers."""
         if self._session is None or self._session.closed:
             await self.aclose()
-            self._session = await Session.open(self._url, quick=self._quick, connect=self._connect)
+            self._session = await Session.open(
+                self._url, quick=self._quick, connect=self._connect, answer_seconds=self._answer_seconds
+            )
         return self._session
 
     async def rows(self, text: str, values: Values = ()) -> list[Row]:
@@ -41,7 +51,7 @@ class Line:
         """Run a statement that changes tables and bears repeating; another process may be at the same."""
         session = await self.open()
         try:
-            await session.rows(text, values, prepare=False)
+            await session.rows(text, values, prepare=False, long=True)
         except _MADE_MEANWHILE as error:
             raise Conflict(f"Another process makes the same: {error}") from error
 

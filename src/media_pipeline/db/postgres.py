@@ -23,7 +23,7 @@ from media_pipeline.db.arrays import write_array
 from media_pipeline.db.database import Dialect, Effect, Params, Row, Value
 from media_pipeline.db.line import Line
 from media_pipeline.db.retry import Retry
-from media_pipeline.db.session import Connect, Session, Values, connect
+from media_pipeline.db.session import ANSWER_SECONDS, Connect, Session, Values, connect
 from media_pipeline.db.statements import Statement, number_params
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _QUICK_LINES: Final = 2
 
 
 class PostgresDatabase:
-    """One database on a SQL server; `connect` and `retry` are for tests to turn."""
+    """One database on a SQL server; `connect`, `retry` and `answer_seconds` are for tests to turn."""
 
     dialect: ClassVar[Dialect] = "postgres"
 
@@ -49,13 +49,15 @@ class PostgresDatabase:
         connect: Connect = connect,
         retry: Retry | None = None,
         lines: int = _LINES,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.url = url
         self._clock = clock
         self._last_us = 0
         self._retry = retry or Retry()
-        self._lines = _Free([Line(url, connect=connect) for _ in range(lines)])
-        self._quick = _Free([Line(url, connect=connect, quick=True) for _ in range(_QUICK_LINES)])
+        line = functools.partial(Line, url, connect=connect, answer_seconds=answer_seconds)
+        self._lines = _Free([line() for _ in range(lines)])
+        self._quick = _Free([line(quick=True) for _ in range(_QUICK_LINES)])
         self._text = functools.cache(self._number)
 
     async def open(self) -> None:

@@ -6,7 +6,10 @@ The driver's class for CockroachDB serves PostgreSQL as well, so both are spoken
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import os
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar, cast
 
@@ -18,7 +21,7 @@ from psycopg.rows import DictRow
 from psycopg.types.numeric import Int8Dumper
 
 from media_pipeline.db.database import DatabaseUnavailable, Row, Value
-from media_pipeline.db.retry import StalePlan, translate
+from media_pipeline.db.retry import OutcomeUnknown, StalePlan, translate
 
 T = TypeVar("T")
 Values = Sequence[Value | Sequence[Value]]
@@ -39,6 +42,10 @@ PLANNING: Final = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off
 """A plan is made once and kept: one made while a table was empty must not read the table when it is large."""
 
 _QUICK: Final = ("synchronous_commit = off",)
+ANSWER_SECONDS: Final = 10.0
+"""How long a server may take for a statement whose connection lives: one that stands still, or a proxy
+before it, acknowledges every byte and never answers."""
+_DAY: Final = 24 * 3600.0
 
 
 async def connect(url: str) -> Connection:
@@ -69,29 +76,38 @@ def _decoded(name: bytes | None) -> str:
 class Session:
     """Statements over one connection; each is a transaction of its own until `begin`."""
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: Connection, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._conn = conn
+        self._answer_seconds = answer_seconds
 
     @classmethod
-    async def open(cls, url: str, *, quick: bool, connect: Connect) -> Session:
+    async def open(
+        cls, url: str, *, quick: bool, connect: Connect, answer_seconds: float = ANSWER_SECONDS
+    ) -> Session:
         """Connect, or raise `DatabaseUnavailable`; a `quick` one does not wait for the server's disk."""
         try:
-            conn = await connect(url)
-            if not AsyncCrdbConnection.is_crdb(conn):
-                for setting in (*PLANNING, *(_QUICK if quick else ())):
-                    await conn.execute(f"SET {setting}", prepare=False)
-        except psycopg.Error as error:
+            session = cls(await connect(url), answer_seconds=answer_seconds)
+            await session.prepare(quick=quick)
+        except (psycopg.Error, OutcomeUnknown) as error:
             message = " ".join(str(error).split())
             raise DatabaseUnavailable(f"The database cannot be reached: {message}.") from error
-        return cls(conn)
+        return session
+
+    async def prepare(self, *, quick: bool) -> None:
+        """Set what a connection to PostgreSQL is to be like."""
+        if not AsyncCrdbConnection.is_crdb(self._conn):
+            for setting in (*PLANNING, *(_QUICK if quick else ())):
+                await self.rows(f"SET {setting}", prepare=False)
 
     @property
     def closed(self) -> bool:
         return self._conn.closed
 
-    async def rows(self, text: str, values: Values = (), *, prepare: bool = True) -> list[Row]:
-        """Run one statement and return its rows."""
-        return await self._guarded(lambda: self._execute(text, values, prepare=prepare))
+    async def rows(
+        self, text: str, values: Values = (), *, prepare: bool = True, long: bool = False
+    ) -> list[Row]:
+        """Run one statement and return its rows; a `long` one may take a day."""
+        return await self._guarded(lambda: self._execute(text, values, prepare=prepare), long=long)
 
     async def burst(self, statements: Sequence[tuple[str, Values]]) -> None:
         """Send all `statements` at once, in their order, and then wait for their ends."""
@@ -100,8 +116,8 @@ class Session:
     async def undo(self) -> None:
         """Roll back, or hang up, which comes to the same."""
         try:
-            await self._conn.execute("ROLLBACK", prepare=False)
-        except (psycopg.Error, asyncio.CancelledError):
+            await self.rows("ROLLBACK", prepare=False)
+        except (psycopg.Error, DatabaseUnavailable, asyncio.CancelledError):
             await self.aclose()
 
     async def aclose(self) -> None:
@@ -117,8 +133,10 @@ class Session:
             for text, values in statements:
                 await self._conn.execute(text, values, prepare=True)
 
-    async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _guarded(self, work: Callable[[], Awaitable[T]], *, long: bool = False) -> T:
         """Translate the driver's errors; hang up where nobody knows how the connection stands."""
+        seconds = _DAY if long else self._answer_seconds
+        watch = asyncio.get_running_loop().call_later(seconds, self._break_off)
         try:
             return await work()
         except psycopg.Error as error:
@@ -129,3 +147,13 @@ class Session:
         except asyncio.CancelledError:
             await self.aclose()
             raise
+        finally:
+            watch.cancel()
+
+    def _break_off(self) -> None:
+        """End the connection under whoever waits for it; to cancel would be to wait for the server again."""
+        with (
+            contextlib.suppress(psycopg.Error, OSError),
+            socket.socket(fileno=os.dup(self._conn.fileno())) as link,
+        ):
+            link.shutdown(socket.SHUT_RDWR)

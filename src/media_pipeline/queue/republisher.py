@@ -17,7 +17,9 @@ from media_pipeline.ids import JobId
 from media_pipeline.queue.announcer import Announcer, announce_end
 from media_pipeline.queue.queue import Queue
 
-BATCH: Final = 100
+BATCH: Final = 96
+AT_ONCE: Final = 16
+"""How many ends are told side by side: after an outage hundreds wait, and each waits for the store."""
 _log = structlog.get_logger(__name__)
 
 
@@ -79,6 +81,7 @@ class Republisher:
             fresh = [job for job in jobs if job.id not in tried]
             if not fresh:
                 return
-            for job in fresh:
-                tried.add(job.id)
-                await announce_end(self._announcer, job)
+            tried.update(job.id for job in fresh)
+            for first in range(0, len(fresh), AT_ONCE):
+                some = fresh[first : first + AT_ONCE]
+                await asyncio.gather(*(announce_end(self._announcer, job) for job in some))

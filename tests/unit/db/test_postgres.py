@@ -13,9 +13,11 @@ from media_pipeline.db.database import DatabaseUnavailable, Effect
 from media_pipeline.db.group import Group
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.retry import OutcomeUnknown, Retry
+from media_pipeline.db.session import Session
 from media_pipeline.db.statements import Statement, number_params
 from tests.servers.flaky import FlakyCursor, connect_flaky
-from tests.servers.postgres import OwnServer, find_binaries
+from tests.servers.postgres import ROLE, OwnServer, find_binaries
+from tests.servers.proxy import Fault, fault_proxy
 
 INSERT = Statement("insert", "INSERT INTO notes (text) VALUES (:text)")
 SELECT = Statement("select", "SELECT text FROM notes ORDER BY text")
@@ -65,6 +67,26 @@ async def test_a_write_that_broke_off_says_so(database: PostgresDatabase) -> Non
     """When the answer is lost the call says that nobody knows, unless it was told that twice is as once."""
     with pytest.raises(OutcomeUnknown):
         await database.write(KILL, {})
+
+
+async def test_a_connection_that_fell_silent_is_given_up(server: OwnServer) -> None:
+    """A server that takes every byte and answers none is an outage in seconds; a new connection heals it."""
+    server.create_database("silent")
+    async with fault_proxy(server.socket) as proxy:
+        url = f"postgresql://{ROLE}@127.0.0.1:{proxy.port}/silent"
+        database = PostgresDatabase(url, lines=1, answer_seconds=1, retry=Retry(patience=30))
+        await database.fetch(Statement("make", "CREATE TABLE IF NOT EXISTS notes (text TEXT)"), {})
+
+        async def fall_silent(session: Session) -> None:
+            await session.rows(*database.bind(INSERT, {"text": "amid"}))
+            proxy.set(Fault(silent=True))
+
+        async with asyncio.timeout(30):
+            with pytest.raises(OutcomeUnknown):
+                await database.transact(fall_silent)
+            proxy.heal()
+            assert await texts(database) == []
+        await database.aclose()
 
 
 async def test_a_transaction_that_broke_off_is_begun_again(database: PostgresDatabase) -> None:

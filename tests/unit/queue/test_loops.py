@@ -15,7 +15,7 @@ from media_pipeline.queue.queue import Outcome
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
 
-from .doubles import NEVER, Stage
+from .doubles import NEVER, Audience, Stage
 
 LEASE = 30.0
 WORKER = WorkerId("w")
@@ -202,6 +202,22 @@ async def test_a_bus_that_is_back_hears_a_fresh_end_at_once(stage: Stage) -> Non
         republishing.hurry()
         await stage.audience.told.until(1)
     assert [end.id for end in stage.audience.ends] == [job_id]
+
+
+async def test_what_an_outage_left_is_told_side_by_side(stage: Stage) -> None:
+    """Of many untold ends some are on their way at once: one that takes its time holds up no other."""
+    asked = {await ended(stage) for _ in range(5)}
+    all_on_their_way = asyncio.Barrier(len(asked))
+
+    class Slow(Audience):
+        async def ended(self, job: Job) -> None:
+            await all_on_their_way.wait()
+            await super().ended(job)
+
+    stage.audience = Slow()
+    async with asyncio.timeout(10), background(republisher(stage).run()):
+        await stage.audience.told.until(len(asked))
+    assert {end.id for end in stage.audience.ends} == asked
 
 
 async def test_old_settled_jobs_are_forgotten(stage: Stage) -> None:
