@@ -20,6 +20,7 @@ PLANS = {
     "forget": "jobs_of_user",
     "held": "jobs_running",
     "claim": "jobs_ready",
+    "is_blocked": "jobs_blocked",
     "promote": "jobs_blocked",
     "blocked_users": "jobs_blocked",
     "due": "jobs_scheduled",
