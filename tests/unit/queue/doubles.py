@@ -142,6 +142,10 @@ class FlakyQueue(SqliteQueue):
         await self._answer("unsettled")
         return await super().unsettled(older_than=older_than, limit=limit)
 
+    async def amend(self, job_id: JobId, attempts: Sequence[Attempt]) -> Job:
+        await self._answer("amend")
+        return await super().amend(job_id, attempts)
+
     async def tend(self) -> list[Job]:
         await self._answer("tend")
         ended = await super().tend()
