@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -28,7 +28,7 @@ MINUTES: Final = float(os.environ.get("CHAOS_MINUTES", "20"))
 JOBS_A_MINUTE: Final = 250
 WORKERS: Final = 4
 USERS: Final = 8
-STORE_FAULTS: Final = [
+STORE_FAULTS: Final[list[dict[str, Any]]] = [
     *(
         {"kind": kind, "share": 0.03}
         for kind in ("unavailable", "too_many", "reset", "lost", "cut", "broken")
