@@ -39,7 +39,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     try:
         server.create()
         async with world_in(
-            tmp_path_factory.mktemp("faults"), server, media_lease_seconds=3, media_streams_per_user=20
+            tmp_path_factory.mktemp("faults"), server, media_lease_seconds=10, media_streams_per_user=20
         ) as world:
             fleet = world.fleet
             at_work, _ = await asyncio.gather(
