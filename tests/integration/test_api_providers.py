@@ -396,7 +396,7 @@ async def test_a_cancel_of_local_work_asks_nobody() -> None:
 async def test_a_job_past_its_deadline_is_stopped_at_its_provider() -> None:
     """A job that takes too long fails as `deadline`, is stopped where it runs and not begun again."""
     provider = Stoppable(scripts=[[*TAKEN, asyncio.Event()]])
-    async with running(providers=[provider], media_job_seconds=0.3) as service:
+    async with running(providers=[provider], media_job_seconds=1.5) as service:
         _, job = await generated(service)
         assert job["error"]["code"] == "deadline"
         assert job["error"]["retryable"] is False
