@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import statistics
 import time
@@ -66,8 +67,7 @@ class Load:
 
     def hear(self, event: ServerSentEvent) -> None:
         if event.event in TERMINAL:
-            job = event.data.partition('"jobId":"')[2].partition('"')[0]
-            self.ended.setdefault(job, time.monotonic())
+            self.ended.setdefault(json.loads(event.data)["jobId"], time.monotonic())
 
     async def ask(self, apis: Sequence[Api], seconds: float) -> None:
         """Ask for pictures, each user in turn, whether or not the earlier ones are done."""
