@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Response
 
-from media_pipeline.api.bodies import JobRef
+from media_pipeline.api.answers import JobRef
 from media_pipeline.ids import JobId
 
 

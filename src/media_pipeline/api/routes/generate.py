@@ -8,15 +8,9 @@ from typing import Final
 from fastapi import APIRouter, Response
 
 from media_pipeline.api.accepted import accepted
+from media_pipeline.api.answers import JobRef, ModelPrice, ModelView, ProviderList
 from media_pipeline.api.auth import Maker, Reader
-from media_pipeline.api.bodies import (
-    GenerateImage,
-    GenerateVideo,
-    JobRef,
-    ModelPrice,
-    ModelView,
-    ProviderList,
-)
+from media_pipeline.api.bodies import GenerateImage, GenerateVideo
 from media_pipeline.api.idempotency import IdempotencyKey, hash_request
 from media_pipeline.api.problems import documented
 from media_pipeline.generation.handlers import read_request

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic.alias_generators import to_camel
 
 from media_pipeline.api.accepted import accepted
+from media_pipeline.api.answers import AttemptView, JobError, JobList, JobRef, JobView
 from media_pipeline.api.auth import Identity, Reader, Steerer
-from media_pipeline.api.bodies import AttemptView, JobError, JobList, JobRef, JobView
 from media_pipeline.api.cursors import read_cursor, write_cursor
 from media_pipeline.api.idempotency import IdempotencyKey, hash_request
 from media_pipeline.api.problems import Problem, documented

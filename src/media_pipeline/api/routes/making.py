@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from media_pipeline.api.accepted import accepted
+from media_pipeline.api.answers import JobRef
 from media_pipeline.api.auth import Uploader
-from media_pipeline.api.bodies import JobRef
 from media_pipeline.api.idempotency import IdempotencyKey, hash_request
 from media_pipeline.api.operations import ImportMedia, ProcessMedia
 from media_pipeline.api.problems import documented

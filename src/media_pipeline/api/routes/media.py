@@ -10,18 +10,16 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query
 from starlette.convertors import PathConvertor, register_url_convertor
 
-from media_pipeline.api.auth import Reader, Uploader
-from media_pipeline.api.bodies import (
-    MAX_DELETED,
+from media_pipeline.api.answers import (
     FailedDeletion,
     LimitView,
-    MediaChange,
     MediaDeleted,
-    MediaDeletion,
     MediaItem,
     MediaList,
     MediaUsage,
 )
+from media_pipeline.api.auth import Reader, Uploader
+from media_pipeline.api.bodies import MAX_DELETED, MediaChange, MediaDeletion
 from media_pipeline.api.cursors import read_cursor, write_cursor
 from media_pipeline.api.problems import documented
 from media_pipeline.ids import UserId

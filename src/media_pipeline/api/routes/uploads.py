@@ -7,15 +7,9 @@ from typing import Final
 
 from fastapi import APIRouter, Request
 
+from media_pipeline.api.answers import Resumable, UploadDone, UploadPermission
 from media_pipeline.api.auth import Uploader
-from media_pipeline.api.bodies import (
-    Resumable,
-    UploadCount,
-    UploadDone,
-    UploadInit,
-    UploadPath,
-    UploadPermission,
-)
+from media_pipeline.api.bodies import UploadCount, UploadInit, UploadPath
 from media_pipeline.api.idempotency import IdempotencyKey, hash_request
 from media_pipeline.api.problems import documented
 from media_pipeline.media.meter import UploadMeter
