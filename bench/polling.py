@@ -25,10 +25,10 @@ from tests.servers.media import Shelf
 from tests.servers.replicate import ReplicateServer
 from tests.servers.web import Answer, Request, as_json
 
+from media_pipeline.environment import read_settings
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.program import Program
 from media_pipeline.queue.job import NewJob
-from media_pipeline.settings import read_settings
 
 PROBE = 0.01
 """Seconds between two looks at the loop."""

@@ -26,10 +26,10 @@ from starlette.routing import Route
 
 from media_pipeline.api.server_protocol import choose_protocol
 from media_pipeline.app import create_service
+from media_pipeline.environment import read_settings
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.program import Program
 from media_pipeline.realtime.bus import Message
-from media_pipeline.settings import read_settings
 
 DATA = b'{"v":1,"pad":"' + b"x" * 196 + b'"}'
 FRAME = b"event: bench\ndata: " + DATA + b"\n\n"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from media_pipeline.settings import Settings
+from media_pipeline.settings import DURABLE_STORES, SERVERS, Settings, is_loopback
 
-DURABLE_STORES: Final = ("gcs_bucket", "s3_bucket", "storage_dir")
-SERVERS: Final = ("postgresql://", "cockroachdb://")
 ISSUERS: Final = "AUTH_JWT_SECRET or AUTH_JWKS_URL"
 
 
@@ -27,16 +23,6 @@ def find_disagreement(settings: Settings) -> str | None:
         _can_sign,
     )
     return next(filter(None, (check(settings) for check in checks)), None)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _one_store(settings: Settings) -> str | None:

@@ -20,13 +20,14 @@ from media_pipeline import __version__
 from media_pipeline.db.migrate import migrate
 from media_pipeline.doctor import examine
 from media_pipeline.engines import build_database, open_database
+from media_pipeline.environment import SettingsError, read_settings, read_shared_settings
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
 from media_pipeline.media.erase import Erased
 from media_pipeline.media.reindex import Verdict
 from media_pipeline.program import DEV, SERVE, TEND, Program, Role
 from media_pipeline.remote import Remote
-from media_pipeline.settings import Settings, SettingsError, read_settings, read_shared_settings
+from media_pipeline.settings import Settings
 from media_pipeline.telemetry import configure_logging
 from media_pipeline.tracing import CannotTrace, switched_on
 from media_pipeline.worker_process import work

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from media_pipeline.clock import Clock
 from media_pipeline.db.database import Database
+from media_pipeline.environment import SettingsError
 from media_pipeline.generation.catalogue import Catalogue
 from media_pipeline.generation.credentials import CredentialSigner
 from media_pipeline.generation.downloads import Downloads
@@ -27,7 +28,7 @@ from media_pipeline.generation.providers.openai_video import OpenAIVideoProvider
 from media_pipeline.generation.providers.procedural import ProceduralProvider
 from media_pipeline.generation.providers.replicate import ReplicateProvider
 from media_pipeline.realtime.redis_line import RedisLine
-from media_pipeline.settings import Settings, SettingsError
+from media_pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Settings: environment variables, read once and checked together before anything starts."""
+"""Settings: what each is called, what it may be, and what follows from them; `environment.py` reads them."""
 
 from __future__ import annotations
 
@@ -6,28 +6,23 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from media_pipeline.agreement import DURABLE_STORES, SERVERS, find_disagreement, is_loopback
 from media_pipeline.redis_url import RedisUrl
 
+DURABLE_STORES: Final = ("gcs_bucket", "s3_bucket", "storage_dir")
+SERVERS: Final = ("postgresql://", "cockroachdb://")
 GIB: Final = 1024**3
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR
 MIN_SECRET_BYTES: Final = 32
 ASYMMETRIC: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-OTHER_NAMES: Final = frozenset({"MEDIA_FAILPOINT", "MEDIA_TOKEN"})
-"""Variables with our prefix that are no settings."""
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^?#\s]*)?")
-
-
-class SettingsError(Exception):
-    """A setting is wrong; the message is one line that names it."""
 
 
 def _is_address(url: str) -> str:
@@ -248,12 +243,6 @@ class Settings(BaseSettings):
             RedisUrl.parse(value.get_secret_value())
         return value
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        if problem := find_disagreement(self):
-            raise ValueError(problem)
-        return self
-
     @property
     def durable_store(self) -> str | None:
         """The setting that names where objects outlive the program; None for the in-memory store."""
@@ -310,35 +299,6 @@ class Settings(BaseSettings):
         return (self.storage_dir or state_folder()) / "media-pipeline.db"
 
 
-def read_settings(**given: object) -> Settings:
-    """Read the environment; `given` wins over it. Raises `SettingsError`."""
-    _check_names()
-    try:
-        return Settings(**given)  # type: ignore[arg-type] # pydantic checks what it is given
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]).upper()
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise SettingsError(f"{name}: {message}" if name else message) from None
-
-
-def read_shared_settings(**given: object) -> Settings:
-    """Read the settings of a process that has others beside it; `SettingsError` names what they lack."""
-    settings = read_settings(**given)
-    lacking = [
-        name
-        for name, value in (
-            ("DATABASE_URL=cockroachdb://… or postgresql://…", settings.database_server),
-            ("REDIS_URL", settings.redis_url),
-            ("GCS_BUCKET, S3_BUCKET or STORAGE_DIR", settings.durable_store),
-        )
-        if value is None
-    ]
-    if lacking:
-        raise SettingsError(f"processes that serve and work apart also need {' and '.join(lacking)}")
-    return settings
-
-
 def _reachable(host: str) -> str:
     """Return the name by which a browser reaches what listens on `host`."""
     if is_loopback(host) or host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
@@ -346,15 +306,17 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _check_names() -> None:
-    """Refuse a misspelt setting, which would be ignored without a word."""
-    known = {name.upper() for name in Settings.model_fields} | OTHER_NAMES
-    for name in os.environ:
-        if name.startswith("MEDIA_") and name not in known:
-            raise SettingsError(f"{name}: there is no such setting in this release; see docs/settings.md")
-
-
 def state_folder() -> Path:
     """Return the user's own folder for what the program remembers (XDG Base Directory)."""
     root = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(root) / "media-pipeline"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

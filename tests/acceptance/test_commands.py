@@ -9,7 +9,8 @@ import pytest
 
 from media_pipeline.app import build_tokens
 from media_pipeline.cli import main
-from media_pipeline.settings import Settings, read_settings
+from media_pipeline.environment import read_settings
+from media_pipeline.settings import Settings
 from tests.acceptance.process import run
 
 COMMANDS = (

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from media_pipeline.environment import read_settings
 from media_pipeline.program import Program
-from media_pipeline.settings import Settings, read_settings
+from media_pipeline.settings import Settings
 from tests.acceptance.fleet import Fleet, fleet_in
 from tests.acceptance.process import SECRET
 from tests.integration.program import LeapingClock

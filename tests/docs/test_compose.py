@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from media_pipeline.cli import build_parser
+from media_pipeline.environment import read_settings
 from media_pipeline.settings import Settings
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
@@ -46,7 +47,7 @@ def test_values_are_accepted(services: dict[str, Any]) -> None:
     for name in PROGRAM:
         given = {key.lower(): value for key, value in services[name]["environment"].items()}
         given |= {"gcs_bucket": None, "storage_dir": "/srv", "auth_jwt_secret": "s" * 32}
-        settings = Settings(**given)
+        settings = read_settings(**given)
         assert settings.database_server is not None
         assert settings.database_server.startswith("postgresql://root@roach1,roach2,roach3:26257/")
         assert settings.redis is not None

@@ -16,9 +16,10 @@ import yaml
 
 from media_pipeline.app import create_app
 from media_pipeline.cli import build_parser
+from media_pipeline.environment import read_settings, read_shared_settings
 from media_pipeline.program import Program
 from media_pipeline.queue.job import JobState
-from media_pipeline.settings import Settings, read_settings, read_shared_settings
+from media_pipeline.settings import Settings
 from tests.integration.program import Scripted, output, running
 
 ROOT: Final = Path(__file__).parents[2]

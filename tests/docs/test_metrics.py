@@ -11,11 +11,11 @@ import pytest_asyncio
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from media_pipeline.environment import read_settings
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.metrics import MEASURES, REGISTRY, render
 from media_pipeline.program import SERVE, Program
 from media_pipeline.queue.job import NewJob
-from media_pipeline.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
 WORDS = frozenset({"by", "unless", "sum", "max", "rate", "increase", "histogram_quantile"})

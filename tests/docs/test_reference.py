@@ -11,10 +11,11 @@ import pytest
 
 from media_pipeline.api.problems import STATUS_BY_CODE
 from media_pipeline.app import create_app
+from media_pipeline.environment import read_settings
 from media_pipeline.generation.provider import ErrorCode
 from media_pipeline.program import Program
 from media_pipeline.realtime.events import Event
-from media_pipeline.settings import Settings, read_settings
+from media_pipeline.settings import Settings
 from media_pipeline.storage.tickets import Refusal
 
 ROOT = Path(__file__).parents[2]

@@ -18,6 +18,7 @@ import httpx2
 from PIL import Image
 
 from media_pipeline.app import build_tokens
+from media_pipeline.environment import read_settings
 from media_pipeline.generation.provider import (
     CancelOutcome,
     ErrorCode,
@@ -33,7 +34,6 @@ from media_pipeline.generation.provider import (
 from media_pipeline.ids import UserId
 from media_pipeline.program import Program
 from media_pipeline.server import Server
-from media_pipeline.settings import read_settings
 
 DEADLINE = 10.0
 """Seconds after which a test stops waiting for what should have come."""

@@ -10,6 +10,7 @@ import pytest
 
 from media_pipeline.app import create_app
 from media_pipeline.db.migrate import migrate
+from media_pipeline.environment import SettingsError, read_settings
 from media_pipeline.ids import JobId
 from media_pipeline.program import Program
 from media_pipeline.queue.announcer import announce_end
@@ -17,7 +18,6 @@ from media_pipeline.queue.job import NewJob
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.realtime.bus import Opening
 from media_pipeline.realtime.events import JobQueued
-from media_pipeline.settings import SettingsError, read_settings
 from tests.conformance.bus.recorder import ANN, listen
 from tests.servers.redis import RedisServer, redis_server
 

@@ -11,13 +11,13 @@ from media_pipeline.api.auth import Tokens
 from media_pipeline.api.door import StreamDoor
 from media_pipeline.app import create_app, create_service
 from media_pipeline.clock import SystemClock
+from media_pipeline.environment import read_settings
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.program import Program
 from media_pipeline.realtime.events import Event
 from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.memory import MemoryBus
 from media_pipeline.realtime.sse import Decoder, ServerSentEvent
-from media_pipeline.settings import read_settings
 
 SECRET = "s" * 32
 PAGE = "https://page.test"

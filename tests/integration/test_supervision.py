@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
+from media_pipeline.environment import read_settings
 from media_pipeline.program import PartDied, Program
 from media_pipeline.server import Server
-from media_pipeline.settings import read_settings
 
 
 async def test_a_dead_part_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from media_pipeline.api.scopes import ALL, EVERYDAY
 from media_pipeline.app import build_tokens, create_app
+from media_pipeline.environment import read_settings
 from media_pipeline.ids import UserId
 from media_pipeline.program import Program
-from media_pipeline.settings import read_settings
 from tests.integration.program import Api, Running, Scripted, picture, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from media_pipeline.doctor import examine
-from media_pipeline.settings import read_settings
+from media_pipeline.environment import read_settings
 from tests.servers.fal import FalServer
 from tests.servers.media import Shelf
 from tests.servers.replicate import ReplicateServer

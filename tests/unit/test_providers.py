@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from media_pipeline.clock import SystemClock
+from media_pipeline.environment import SettingsError, read_settings
 from media_pipeline.generation.provider import InputMedia
 from media_pipeline.generation.providers.access import Access
 from media_pipeline.providers import ROWS, Row, build_providers
-from media_pipeline.settings import Settings, SettingsError, read_settings
+from media_pipeline.settings import Settings
 from tests.unit.generation.scripted import Scripted
 
 

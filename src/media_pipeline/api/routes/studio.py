@@ -9,10 +9,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from pydantic import BaseModel
 
-from media_pipeline.agreement import is_loopback
 from media_pipeline.api.auth import Tokens
 from media_pipeline.api.problems import Problem, documented
 from media_pipeline.ids import UserId
+from media_pipeline.settings import is_loopback
 
 USER: Final = UserId("studio")
 _POLICY: Final = (
