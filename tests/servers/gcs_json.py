@@ -138,8 +138,8 @@ class Accounts:
             form = parse_qs((await request.read()).decode())
             if form["subject_token"] != [IDENTITY]:
                 raise Refused(400, "InvalidGrant", "invalid_grant", "No identity of this pool.")
-            token = {"access_token": self._account.token(), "expires_in": 3600, "token_type": "Bearer"}
-            return as_json({**token, "issued_token_type": "urn:ietf:params:oauth:token-type:access_token"})
+            granted = {"access_token": self._account.token(), "expires_in": 3600, "token_type": "Bearer"}
+            return as_json({**granted, "issued_token_type": "urn:ietf:params:oauth:token-type:access_token"})
         if ":" in request.path[-1]:
             return await self._iam(request)
         return self._metadata(request)

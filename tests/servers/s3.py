@@ -75,8 +75,9 @@ def _serve() -> None:
     from moto.s3.models import FakeKey  # noqa: PLC0415
     from werkzeug.serving import make_server  # noqa: PLC0415
 
-    plain = FakeKey.etag.fget
-    FakeKey.etag = property(lambda key: _tag(plain(key), key.encryption))
+    plain = vars(FakeKey)["etag"].fget
+    under_kms = property(lambda key: _tag(plain(key), key.encryption))
+    type.__setattr__(FakeKey, "etag", under_kms)
     moto = DomainDispatcherApplication(create_backend_app)
 
     def app(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
