@@ -109,7 +109,7 @@ async def test_a_bad_request_is_explained(
         b"{'prompt': 'x'}",
         b'{"prompt": "x"} trailing',
         b'{"prompt": "\xff\xfe"}',
-        b"[" * 50_000,
+        b"[" * 20_000,
         b'{"n": ' + b"9" * 5000 + b"}",
     ],
 )
@@ -141,15 +141,15 @@ async def test_an_odd_idempotency_key_is_refused(api: Api, key: str) -> None:
     assert read_problem(answer) == (422, "invalid_request")
 
 
-async def test_a_body_over_a_megabyte_is_not_read(api: Api) -> None:
-    """Declared or chunked, more than 1 MiB is 413."""
+async def test_a_body_over_a_megabyte_or_with_too_many_values_is_not_read(api: Api) -> None:
+    """Declared or chunked, more than 1 MiB is 413, and so is a small body full of brackets, at once."""
 
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(40):
             yield b"x" * 65536
 
     large = b'{"prompt": "' + b"x" * 2**20 + b'"}'
-    for content in (large, chunks()):
+    for content in (large, chunks(), b"[" * 50_000):
         answer = await api.http.post(IMAGE, content=content, headers=api.headers)
         assert read_problem(answer) == (413, "too_large")
 
@@ -186,7 +186,7 @@ async def test_a_cursor_that_no_page_gave_is_refused(api: Api, path: str, cursor
         ("GET", "/media?limit=201", 422),
         ("GET", "/media?kind=poem", 422),
         ("GET", "/jobs?limit=x", 422),
-        ("DELETE", "/media/" + "x" * 1025, 422),
+        ("DELETE", "/media/media/" + "x" * 1025, 422),
         ("DELETE", "/media/..%2f..%2fetc%2fpasswd", 404),
         ("DELETE", "/media/%2e%2e/%2e%2e/etc/passwd", 404),
         ("DELETE", "/media/media%2fsomebody%2fimages%2f0_0.png", 404),

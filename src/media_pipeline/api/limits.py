@@ -47,10 +47,10 @@ class BodyLimit:
         with suppress(_TooLarge):
             await self._app(scope, body.receive, body.send)
         if body.too_large:
-            await self._refuse(scope, receive, send)
+            await self._refuse(scope, receive, send, more=body.more)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _declared(scope) <= LINGER_BYTES:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, *, more: bool = True) -> None:
+        if more and _declared(scope) <= LINGER_BYTES:
             await _throw_away(receive)
         sentence = (
             f"The body is larger than {self._max_bytes:,} bytes or has more than {MAX_SIGNS:,} values; "
@@ -71,6 +71,8 @@ class _Body:
         self._send = send
         self._left = max_bytes
         self._signs = dict.fromkeys(signs, MAX_SIGNS)
+        self.more = True
+        """Whether its end has not come: whoever reads past that waits for the client to hang up."""
 
     @property
     def too_large(self) -> bool:
@@ -81,6 +83,7 @@ class _Body:
         """Pass a message on, or raise `_TooLarge`."""
         message = await self._receive()
         body = message.get("body", b"")
+        self.more = bool(message.get("more_body", False))
         self._left -= len(body)
         for sign in self._signs:
             self._signs[sign] -= body.count(sign)

@@ -3,7 +3,7 @@
 Guarantees: everything that `Store` promises, where the bucket honours `If-Match` and `If-None-Match`
 on PUT and DELETE, as Amazon's does. A version is the entity tag with the mark of the write. Not
 guaranteed: a version of its own for a client's second PUT of the same bytes, and that two writers of
-the same bytes are told apart; URLs of `get_url` open only where the bucket is public.
+the same bytes at the same moment are told apart; URLs of `get_url` open only where the bucket is public.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class S3Store:
         if_version: Version | None = None,
     ) -> str:
         """Write an object whole and return its URL; what is longer than a piece goes in parts."""
+        await self._expect(check_path(path), if_version)
         pieces = as_pieces(data, PIECE)
         first = await anext(pieces, b"")
         second = await anext(pieces, None)
@@ -158,6 +159,13 @@ class S3Store:
         async for paths in self._api.pages_under(prefix):
             for item in await self._look_at(paths):
                 yield item
+
+    async def _expect(self, path: str, version: Version | None) -> None:
+        """Refuse beforehand what `If-Match` cannot: a later write of the same bytes has the same tag."""
+        if version in {None, ABSENT}:
+            return
+        if await self._bucket.version_at(path) != version:
+            raise PreconditionFailed(f"The object at {path} is not the version that was expected.")
 
     async def _look_at(self, paths: Sequence[str]) -> Sequence[MediaObject]:
         turn = asyncio.Semaphore(_LOOKS)

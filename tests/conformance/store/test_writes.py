@@ -28,6 +28,18 @@ async def _write(store: Store, data: bytes, *, if_version: Version | None = None
     return (await store.stat(PATH)).version
 
 
+async def test_the_same_bytes_again_are_another_version(store: Store) -> None:
+    """A write over a version is refused after a later write of the same bytes, in one piece or in many."""
+    await store.upload(PATH, b"1", "image/png")
+    seen = (await store.stat(PATH)).version
+    await store.upload(PATH, b"1", "image/png")
+    later = (await store.stat(PATH)).version
+    for data in (b"2", stream_of([b"2" * 1024**2] * 9)):
+        with pytest.raises(PreconditionFailed):
+            await store.upload(PATH, data, "image/png", if_version=seen)
+    assert (await store.stat(PATH)).version == later
+
+
 async def test_every_write_has_a_version_of_its_own(store: Store) -> None:
     """The same bytes written again, also after a delete, are another version."""
     versions = [await _write(store, b"same"), await _write(store, b"same")]
