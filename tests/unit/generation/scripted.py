@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from media_pipeline.generation.provider import (
@@ -96,3 +96,8 @@ def failing(reason: ErrorCode, *, retry_after: float | None = None) -> ProviderE
 def asked(kind: MediaKind = "image", **changes: object) -> GenerationRequest:
     request = GenerationRequest(job_id=JobId("j"), user_id=UserId("u"), kind=kind, prompt="x")
     return replace(request, **changes)  # type: ignore[arg-type]  # any field may be changed
+
+
+async def insist(write: Callable[[], Awaitable[None]]) -> None:
+    """Write as a worker does whose database is there: once."""
+    await write()

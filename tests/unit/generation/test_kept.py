@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -27,7 +27,7 @@ from tests.clocks import FakeClock
 from tests.servers.media import still
 from tests.unit.queue.doubles import Stage, staged
 
-from .scripted import PICTURE, Script, Scripted
+from .scripted import PICTURE, Script, Scripted, insist
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOOD = replace(PICTURE, data=still(1, 64, 64))
@@ -74,24 +74,12 @@ class Room:
         handler = ImageHandler(
             manager, self.store, self.ear, workshop=self.workshop, clock=self.clock, signer=signer
         )
-        await handler(Run(job, queue, once))
+        await handler(Run(job, queue, insist))
 
     async def shown(self) -> list[bytes]:
         """Return the partial pictures, each by the address that was told."""
         paths = [url.partition("/storage/")[2] for url in self.ear.urls]
         return [await self.store.read(path) for path in paths]
-
-
-async def once(write: Callable[[], Awaitable[None]]) -> None:
-    await write()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def workshop() -> AsyncIterator[Workshop]:
-    """One for all: it takes a moment to start its process."""
-    workshop = Workshop(processes=1)
-    yield workshop
-    await workshop.aclose()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 import pytest
@@ -27,7 +27,7 @@ from media_pipeline.storage.memory import MemoryStore
 from media_pipeline.storage.store import PreconditionFailed, StoreError, Version
 from tests.servers.media import still
 
-from .scripted import HANDLE, PICTURE, TAKEN, NotingClock, Script, Scripted, failing
+from .scripted import HANDLE, PICTURE, TAKEN, NotingClock, Script, Scripted, failing, insist
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -98,18 +98,6 @@ class Studio:
 
     async def job(self) -> Job:
         return await self.queue.get(JobId("j"))
-
-
-async def insist(write: Callable[[], Awaitable[None]]) -> None:
-    await write()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def workshop() -> AsyncIterator[Workshop]:
-    """One for all: it takes a moment to start its process."""
-    workshop = Workshop(processes=1)
-    yield workshop
-    await workshop.aclose()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
