@@ -16,6 +16,8 @@ from media_pipeline.storage.patience import Patience
 from media_pipeline.storage.store import ABSENT, PreconditionFailed, StoreError
 from tests.servers.gcs_server import GcsServer, shared_gcs
 
+from .dispositions import check_dispositions
+
 MIB = 1024**2
 PATH = "media/1/films/ä b.mp4"
 ORIGIN = "https://studio.example.com"
@@ -308,13 +310,4 @@ async def test_memory_is_bounded(store: GCSStore, size: int) -> None:
 
 async def test_what_a_browser_could_run_is_an_attachment(store: GCSStore) -> None:
     """Objects say so themselves, in one piece or in many, whoever reads them; pictures are shown."""
-    async with httpx2.AsyncClient() as anyone:
-        for path, kind, shown in (
-            ("m/a.svg", "image/svg+xml", "attachment; filename=\"a.svg\"; filename*=UTF-8''a.svg"),
-            ("m/b", "text/html; charset=utf-8", "attachment; filename=\"b\"; filename*=UTF-8''b"),
-            ("m/a.png", "image/png", "inline"),
-        ):
-            for data in (b"123", pieces(17)):
-                await store.upload(path, data, kind)
-                got = await anyone.get(await store.sign_read(path, expires_in=timedelta(minutes=5)))
-                assert got.headers["content-disposition"] == shown
+    await check_dispositions(store, pieces)

@@ -14,6 +14,8 @@ from media_pipeline.storage.sigv4 import AwsKey
 from media_pipeline.storage.store import ABSENT, PreconditionFailed, StoreError
 from tests.servers.s3 import new_bucket, shared_s3
 
+from .dispositions import check_dispositions
+
 MIB = 1024**2
 PATH = "media/1/films/ä b.mp4"
 QUICK = Patience(tries=3, pause=0.001)
@@ -102,16 +104,7 @@ async def test_a_bucket_that_is_not_there_is_told() -> None:
 
 async def test_what_a_browser_could_run_is_an_attachment(store: S3Store) -> None:
     """Objects say so themselves, in one piece or in many, whoever reads them; pictures are shown."""
-    async with httpx2.AsyncClient() as anyone:
-        for path, kind, shown in (
-            ("m/a.svg", "image/svg+xml", "attachment; filename=\"a.svg\"; filename*=UTF-8''a.svg"),
-            ("m/b", "text/html; charset=utf-8", "attachment; filename=\"b\"; filename*=UTF-8''b"),
-            ("m/a.png", "image/png", "inline"),
-        ):
-            for data in (b"123", pieces(17)):
-                await store.upload(path, data, kind)
-                got = await anyone.get(await store.sign_read(path, expires_in=timedelta(minutes=5)))
-                assert got.headers["content-disposition"] == shown
+    await check_dispositions(store, pieces)
 
 
 async def test_a_bucket_under_kms_is_usable() -> None:
