@@ -122,3 +122,10 @@ def test_what_a_claim_picked_is_taken_by_its_key(conn: psycopg.Connection[tuple[
 def test_the_index_gives_the_order(conn: psycopg.Connection[tuple[Any, ...]], name: str) -> None:
     """Nothing is collected and sorted."""
     assert [plan for plan in explain(conn, name) if "Sort" in plan["Node Type"]] == []
+
+
+@pytest.mark.parametrize("name", ["insert", "insert_one", "promote"])
+def test_a_window_is_counted_once(conn: psycopg.Connection[tuple[Any, ...]], name: str) -> None:
+    """However often a statement asks how many jobs of a user are in play, they are counted one time."""
+    counts = [plan for plan in explain(conn, name) if plan.get("Index Name") == "jobs_active"]
+    assert len(counts) == 1

@@ -8,7 +8,7 @@ WITH asked AS (
               :traces::TEXT[], :windows::INT8[]) WITH ORDINALITY
     AS t(id, user_id, kind, lane, run_at, payload, max_failures, idempotency_key, request_hash, retry_of,
          trace, room, n)),
-in_play AS (
+in_play AS MATERIALIZED (
   SELECT u.kind, u.user_id, (SELECT count(*) FROM (
       SELECT 1 FROM jobs AS j WHERE j.kind = u.kind AND j.active_user = u.user_id LIMIT :most) AS counted) AS jobs
   FROM (SELECT DISTINCT asked.kind, asked.user_id FROM asked) AS u),
