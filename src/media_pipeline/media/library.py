@@ -159,8 +159,9 @@ class Library:
         old = await self.get(user_id, path)
         new = replace(old, name=name or old.name, alt=old.alt if alt is None else alt or None)
         row: Params = {"path": path, "user_id": user_id, "name": new.name, "alt": new.alt}
-        renamed = Effect(_SQL["rename"], {**row, "words": _spaced(searchable_words(new))})
-        await self._db.apply([renamed, _found_by("forget_words", old), _found_by("insert_words", new)])
+        words = searchable_words(new)
+        renamed = Effect(_SQL["rename"], {**row, "words": _spaced(words)})
+        await self._db.apply([renamed, _forget_words(old), _found_by("insert_words", new, words)])
         return await self.get(user_id, path)
 
     async def remove(self, user_id: UserId, path: str) -> Item:
@@ -233,7 +234,7 @@ class Library:
         if item.source == "generated":
             await self._erase_original(item)
         forgotten = Effect(_SQL["forget"], {"path": item.path})
-        await self._db.apply([_found_by("forget_words", item), forgotten])
+        await self._db.apply([_forget_words(item), forgotten])
 
     async def _erase_original(self, item: Item) -> None:
         """Delete the provider's untouched bytes; their path follows from the item's, but for its type."""
@@ -246,18 +247,23 @@ class Library:
 
 def keep_item(item: Item) -> list[Effect]:
     """Return the writes that put `item` into the library, to land with its job's end."""
+    words = searchable_words(item)
     row = msgspec.structs.asdict(item)
     row |= {
-        "words": _spaced(searchable_words(item)),
+        "words": _spaced(words),
         "created_at": round(item.created_at * 1_000_000),
         "thumbnails": msgspec.json.encode(item.thumbnails).decode(),
     }
-    return [Effect(_INSERT, row), _found_by("insert_words", item)]
+    return [Effect(_INSERT, row), _found_by("insert_words", item, words)]
 
 
-def _found_by(statement: str, item: Item) -> Effect:
-    words = [*searchable_words(item), *_marks(item.kind, item.source)]
-    row: Params = {"user_id": item.user_id, "path": item.path, "words": _json(words)}
+def _forget_words(item: Item) -> Effect:
+    return _found_by("forget_words", item, searchable_words(item))
+
+
+def _found_by(statement: str, item: Item, words: Sequence[str]) -> Effect:
+    marked = [*words, *_marks(item.kind, item.source)]
+    row: Params = {"user_id": item.user_id, "path": item.path, "words": _json(marked)}
     return Effect(_SQL[statement], row)
 
 
