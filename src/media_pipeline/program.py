@@ -20,6 +20,7 @@ from media_pipeline.engines import (
     build_doorbell,
     build_line,
     build_queue,
+    build_seats,
     open_database,
 )
 from media_pipeline.errors import MediaPipelineError
@@ -95,10 +96,10 @@ class Program:
         self.bus = build_bus(self.line, clock=self.clock)
         self.hub = Hub(
             self.bus,
+            build_seats(settings, self.line, clock=self.clock),
             clock=self.clock,
             ping_seconds=settings.media_ping_seconds,
             stall_seconds=settings.media_stall_seconds,
-            max_streams_per_user=settings.media_streams_per_user,
         )
         self.publisher = Publisher(self.bus)
         self.library = Library(self.database, self.store)

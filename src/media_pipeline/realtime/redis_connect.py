@@ -12,7 +12,7 @@ from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.redis_link import Hear, Link, Reply
 from media_pipeline.redis_url import Login, RedisUrl
 
-SCRIPTS: Final = ("publish", "resume")
+SCRIPTS: Final = ("publish", "resume", "seat")
 OLDEST: Final = 7
 CONNECT_SECONDS: Final = 2.0
 _LIVES: Final = 90_000_000
