@@ -74,7 +74,7 @@ def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     install_problems(app)
     for router in _routers(program, tokens):
         app.include_router(router)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, seconds=program.settings.media_body_seconds)
     app.add_middleware(BugsCaught)
     app.add_middleware(Measured)
     if program.rate.limited or program.allowance.limited:

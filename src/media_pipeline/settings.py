@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_quota_bytes: int | None = Field(None, gt=0, description="bytes one user may keep")
     media_quota_objects: int | None = Field(None, gt=0, description="items one user may keep")
+    media_body_seconds: Seconds = Field(
+        20, gt=0, description="how long a request's body is waited for, again for each 16 KiB that come"
+    )
     media_requests_per_minute: int | None = Field(None, ge=1, description="requests of one user in a minute")
     media_quota_jobs: int | None = Field(None, ge=1, description="jobs of one user that wait or run")
     media_quota_items_per_day: int | None = Field(
