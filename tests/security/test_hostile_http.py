@@ -7,6 +7,7 @@ import json
 import resource
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final
 
 import httpx2
@@ -262,16 +263,24 @@ async def drip(service: Running, *parts: bytes, between: float) -> bytes:
     """Write parts with pauses on a connection of their own and return everything that is answered."""
     host, port = service.http.base_url.host, service.http.base_url.port
     reader, writer = await asyncio.open_connection(host, port)
-    answering = asyncio.create_task(reader.read())
+    answer = []
+
+    async def listen() -> None:
+        with suppress(ConnectionResetError):  # it is closed while we write
+            while data := await reader.read(4096):
+                answer.append(data)
+
+    listening = asyncio.create_task(listen())
     try:
         for part in parts:
             writer.write(part)
-            await asyncio.wait([answering], timeout=between)
-            if answering.done():
+            await asyncio.wait([listening], timeout=between)
+            if listening.done():
                 break
-        return await asyncio.wait_for(answering, 20)
+        await asyncio.wait_for(listening, 20)
     finally:
         writer.close()
+    return b"".join(answer)
 
 
 @pytest.mark.parametrize("path", ["/generate/image", "/storage/media/ann/x/a.png"])
