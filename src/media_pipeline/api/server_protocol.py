@@ -61,14 +61,16 @@ class DetachingProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refusal = LONG_HEAD
                 self.send_400_response("")
             else:
                 self._wait()
-        elif self.cycle is not None and self.cycle.response_complete and self.cycle.more_body:
+        elif self.cycle.response_complete and self.cycle.more_body:
             self._wait()
 
     def on_message_begin(self) -> None:
