@@ -154,6 +154,7 @@ async def test_both_ways_give_the_same_answer(monkeypatch: pytest.MonkeyPatch) -
     """Status and headers of a stream, and of a refusal, do not tell which way it took."""
     monkeypatch.delenv("REDIS_URL", raising=False)
     program = Program(read_settings(auth_jwt_secret=SECRET, cors_origins=PAGE), providers=[])
+    await program.start()
     service, app = create_service(program), create_app(program)
     for token in ({"authorization": ANN}, {"authorization": "Bearer x"}, {}):
         for page in ({}, {"origin": PAGE}, {"origin": "https://stranger.test"}):
