@@ -75,7 +75,7 @@ class BodyLimit:
         if body.refusal is None:
             with suppress(_Refused):
                 await self._app(scope, body.receive, body.send)
-        if body.refusal is not None:
+        if body.refusal is not None and not body.begun:
             if body.refusal is not _SLOW and body.more and _declared(scope) <= LINGER_BYTES:
                 await body.throw_away()
             answer = problem_response(*body.refusal, headers={"Connection": "close"})
@@ -97,10 +97,11 @@ class _Body:
         self._signs: dict[bytes, int] = {}
         self._parts: list[bytes] = []
         self._waited, self._came = 0.0, 0
-        self._begun = False
         self.more = True
         """Whether its end has not come: whoever reads past that waits for the client to hang up."""
         self.refusal: Refusal | None = None
+        self.begun = False
+        """Whether the application has begun to answer, after which nobody else may."""
 
     def bound(self, refusal: Refusal, *, max_bytes: int, signs: Sequence[bytes]) -> None:
         """Refuse more bytes than that, more of each of `signs` than `MAX_SIGNS`, and too deep a nest."""
@@ -120,8 +121,8 @@ class _Body:
 
     async def send(self, message: Message) -> None:
         """Pass a message on, unless the body was refused before anything was said."""
-        if self.refusal is None or self._begun:
-            self._begun = True
+        if self.refusal is None or self.begun:
+            self.begun = True
             await self._send(message)
 
     async def throw_away(self) -> None:
