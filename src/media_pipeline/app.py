@@ -13,6 +13,7 @@ from media_pipeline.api.auth import Tokens
 from media_pipeline.api.bugs import BugsCaught
 from media_pipeline.api.cors import ApiCors
 from media_pipeline.api.door import StreamDoor
+from media_pipeline.api.gate import Gate
 from media_pipeline.api.keys import KeySet
 from media_pipeline.api.limits import BodyLimit
 from media_pipeline.api.measured import Measured
@@ -74,7 +75,7 @@ def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
     install_problems(app)
     for router in _routers(program, tokens):
         app.include_router(router)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, seconds=program.settings.media_body_seconds)
     app.add_middleware(BugsCaught)
     app.add_middleware(Measured)
     if program.rate.limited or program.allowance.limited:
@@ -85,15 +86,16 @@ def create_app(program: Program, *, tokens: Tokens | None = None) -> FastAPI:
 
 
 def create_service(program: Program) -> ASGIApp:
-    """Build what a server serves: the HTTP surface, and before it the door for event streams."""
+    """Build what a server serves: the HTTP surface, before it the door for event streams, and a gate."""
     tokens = build_tokens(program.settings, clock=program.clock)
     snapshot = partial(read_history, program.queue, program.announcer)
     place = program.settings.media_events_token
     app = create_app(program, tokens=tokens)
     origins = program.settings.cors_origins
-    return StreamDoor(
+    door = StreamDoor(
         app, program.hub, tokens, snapshot=snapshot, rate=program.rate, place=place, origins=origins
     )
+    return Gate(door, begun=lambda: program.begun)
 
 
 def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:

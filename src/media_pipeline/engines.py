@@ -18,6 +18,8 @@ from media_pipeline.realtime.memory import MemoryBus
 from media_pipeline.realtime.redis import RedisBus
 from media_pipeline.realtime.redis_doorbell import RedisDoorbell
 from media_pipeline.realtime.redis_line import RedisLine
+from media_pipeline.realtime.redis_seats import RedisSeats
+from media_pipeline.realtime.seats import OwnSeats, Seats
 from media_pipeline.settings import Settings
 
 
@@ -29,6 +31,14 @@ def build_line(settings: Settings, *, clock: Clock) -> RedisLine | None:
 def build_bus(line: RedisLine | None, *, clock: Clock) -> Bus:
     """Return the bus over `line`, or that of one process."""
     return MemoryBus(clock=clock) if line is None else RedisBus(line, clock=clock)
+
+
+def build_seats(settings: Settings, line: RedisLine | None, *, clock: Clock) -> Seats:
+    """Return what counts each user's streams: of all processes on `line`, or of this one."""
+    limit = settings.media_streams_per_user
+    if line is None:
+        return OwnSeats(limit)
+    return RedisSeats(line, limit=limit, clock=clock, lease=settings.media_lease_seconds)
 
 
 def build_doorbell(line: RedisLine | None) -> Doorbell:

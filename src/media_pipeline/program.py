@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Final, Literal
 
 import structlog
 
+from media_pipeline.arrival import arrive
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.engines import (
@@ -20,6 +22,7 @@ from media_pipeline.engines import (
     build_doorbell,
     build_line,
     build_queue,
+    build_seats,
     open_database,
 )
 from media_pipeline.errors import MediaPipelineError
@@ -95,10 +98,10 @@ class Program:
         self.bus = build_bus(self.line, clock=self.clock)
         self.hub = Hub(
             self.bus,
+            build_seats(settings, self.line, clock=self.clock),
             clock=self.clock,
             ping_seconds=settings.media_ping_seconds,
             stall_seconds=settings.media_stall_seconds,
-            max_streams_per_user=settings.media_streams_per_user,
         )
         self.publisher = Publisher(self.bus)
         self.library = Library(self.database, self.store)
@@ -216,11 +219,16 @@ class Program:
             ),
             clock=self.clock,
         )
+        self.begun = False
+        self.waits = asyncio.Event()
         self._working: list[asyncio.Task[None]] = []
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Open the database, take over what an earlier process left, and begin to work."""
+        """Reach the database, take over what an earlier process left, and begin to work.
+
+        With a role it waits for a database server that is away, and sets `waits`; all else raises.
+        """
         try:
             await self._begin()
         except BaseException:
@@ -257,7 +265,7 @@ class Program:
     def probes(self) -> Mapping[str, Callable[[], Awaitable[object]]]:
         """Return what says of each part, by raising, that it cannot work."""
         bus = {} if self.line is None else {"bus": self.line.probe}
-        return {"database": self.queue.depth, **bus}
+        return {"database": self._probe_database, **bus}
 
     def callbacks(self) -> list[Callbacks]:
         """Return what takes the calls of each provider that calls back."""
@@ -270,11 +278,7 @@ class Program:
 
     async def _begin(self) -> None:
         if self.line is not None:
-            self.line.open()
-        await open_database(self.settings, self.database)
-        if self.settings.forgets_objects:
-            _log.warning("store.in_memory", hint="objects end with the process, rows stay: set STORAGE_DIR")
-        await self.queue.open()
+            await self.line.try_once()
         rescuer = Rescuer(
             self.queue,
             self.withdrawals,
@@ -282,7 +286,13 @@ class Program:
             lease=self.settings.media_lease_seconds,
             clock=self.clock,
         )
-        await rescuer.tend()
+        reach = partial(self._reach, rescuer)
+        if self.roles and self.settings.database_server is not None:
+            await arrive(reach, clock=self.clock, on_wait=self.waits.set)
+        else:
+            await reach()
+        if self.settings.forgets_objects:
+            _log.warning("store.in_memory", hint="objects end with the process, rows stay: set STORAGE_DIR")
         republisher = Republisher(
             self.queue, self.withdrawals, keep=self.settings.media_keep_jobs_seconds, clock=self.clock
         )
@@ -293,6 +303,17 @@ class Program:
         self._loops = _begun(
             rescuer.run(), republisher.run(), remover.run(), self.sweeper.run(), self.fleet.keep()
         )
+        self.begun = True
+
+    async def _reach(self, rescuer: Rescuer) -> None:
+        await open_database(self.settings, self.database)
+        await self.queue.open()
+        await rescuer.tend()
+
+    async def _probe_database(self) -> None:
+        await self.queue.depth()
+        if not self.begun:
+            raise DatabaseUnavailable("The program is about to begin.")
 
     async def _has_unfinished(self) -> bool:
         try:

@@ -48,25 +48,39 @@ class Server(uvicorn.Server):
         )
         self._program = program
         self._on_ready = on_ready
+        self._listening = asyncio.Event()
 
     async def run_on(self, listening: socket.socket) -> None:
-        """Start the program, serve until a signal or `should_exit`, and stop the program."""
-        await self._program.start()
-        watch = asyncio.create_task(self._exit_with_a_part())
+        """Start the program, serve until a signal or `should_exit`, and stop the program.
+
+        While the program waits for its database, what asks for its health is answered.
+        """
+        starting = asyncio.create_task(self._program.start())
+        waiting = asyncio.create_task(self._program.waits.wait())
+        await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if starting.done():
+            await starting
+        watch = asyncio.create_task(self._exit_with_a_part(starting))
         try:
             await self.serve(sockets=[listening])
         finally:
             watch.cancel()
+            await _ended(starting)
             await self._program.stop()
 
-    async def _exit_with_a_part(self) -> None:
+    async def _exit_with_a_part(self, starting: asyncio.Task[None]) -> None:
         """Half a program is worse than none: whoever supervises it starts it again whole."""
-        await self._program.part_ended()
+        await asyncio.wait([starting])
+        if not starting.cancelled() and starting.exception() is None:
+            await self._listening.wait()
+            self._on_ready()
+            await self._program.part_ended()
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_ready()
+        self._listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._program.begin_stop()
@@ -101,6 +115,13 @@ def serve(settings: Settings, *, roles: frozenset[Role], on_ready: Callable[[str
         server = Server(program, on_ready=lambda: on_ready(settings.base_url))
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(server.run_on(listening))
+
+
+async def _ended(starting: asyncio.Task[None]) -> None:
+    """Break a start off that still waits; raises what it failed of."""
+    starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     media_memory_store_bytes: int = Field(GIB, gt=0, description="bytes the in-memory store holds")
     media_quota_bytes: int | None = Field(None, gt=0, description="bytes one user may keep")
     media_quota_objects: int | None = Field(None, gt=0, description="items one user may keep")
+    media_body_seconds: Seconds = Field(
+        20, gt=0, description="how long a request's body is waited for, again for each 16 KiB that come"
+    )
     media_requests_per_minute: int | None = Field(None, ge=1, description="requests of one user in a minute")
     media_quota_jobs: int | None = Field(None, ge=1, description="jobs of one user that wait or run")
     media_quota_items_per_day: int | None = Field(
@@ -175,13 +178,19 @@ class Settings(BaseSettings):
     media_user_jobs: int | None = Field(
         None, ge=1, description="jobs of a kind that one user has in play at most; unset: MEDIA_CONCURRENCY"
     )
-    media_lease_seconds: Seconds = Field(30, ge=1, description="how long a silent worker keeps its jobs")
+    media_lease_seconds: Seconds = Field(
+        30,
+        ge=1,
+        description="how long a silent worker keeps its jobs, a silent service its streams' places",
+    )
     media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")
     media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")
     media_job_seconds: Seconds = Field(1800, gt=0, description="how long a job may take from its first start")
     media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
     media_stall_seconds: Seconds = Field(20, gt=0, description="how long a stream's reader may take no byte")
-    media_streams_per_user: int = Field(10, ge=1, description="event streams one user may hold open")
+    media_streams_per_user: int = Field(
+        10, ge=1, description="event streams one user may hold open, over all services"
+    )
     media_events_token: Literal["header", "query", "cookie"] = Field(
         "header", description="where else an event stream's token may stand; see below"
     )

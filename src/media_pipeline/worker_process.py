@@ -32,7 +32,8 @@ def work(settings: Settings, *, drain: bool, on_ready: Callable[[str], None]) ->
 
 async def _work(program: Program, *, drain: bool, on_ready: Callable[[str], None]) -> None:
     signalled = _await_signal()
-    await program.start()
+    if not await _started(program, signalled):
+        return
     try:
         async with _metrics(program):
             on_ready(program.worker.id)
@@ -44,6 +45,20 @@ async def _work(program: Program, *, drain: bool, on_ready: Callable[[str], None
             await program.begin_stop()
     finally:
         await program.stop()
+
+
+async def _started(program: Program, signalled: asyncio.Event) -> bool:
+    """Start the program; False where a signal came while it waited for its database."""
+    starting, told = asyncio.create_task(program.start()), asyncio.create_task(signalled.wait())
+    await asyncio.wait([starting, told], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not starting.done():
+        starting.cancel()
+    try:
+        await starting
+    except asyncio.CancelledError:
+        return False
+    return True
 
 
 def _metrics(program: Program) -> AbstractAsyncContextManager[int | None]:

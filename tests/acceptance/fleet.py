@@ -101,11 +101,16 @@ class Fleet:
         for service, port in zip(self.services, ports, strict=True):
             service.name = f"http://127.0.0.1:{port}"
 
-    async def replace_service(self, number: int) -> None:
-        """Start a new service beside the others and stop the one it stands for."""
+    async def join(self) -> Process:
+        """Start a service beside the others."""
         port = find_free_port()
         new = await self._start("serve", "--port", str(port))
         new.name = f"http://127.0.0.1:{port}"
+        return new
+
+    async def replace_service(self, number: int) -> None:
+        """Start a new service beside the others and stop the one it stands for."""
+        new = await self.join()
         old, self.services[number] = self.services[number], new
         await old.stop()
 

@@ -35,8 +35,8 @@ STORE_FAULTS: Final[list[dict[str, Any]]] = [
     ),
     {"kind": "stall", "share": 0.02, "seconds": 5.0},
 ]
-"""A fifth of all requests: those that one rule spares meet the next. No bits are turned, for neither a PUT
-of a browser nor the head of a file that is read carries a checksum."""
+"""A fifth of all requests: those that one rule spares meet the next. No bits are turned, for a PUT of a
+browser carries no checksum."""
 
 
 @dataclass

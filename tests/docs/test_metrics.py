@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import promql_parser
 import pytest
 import pytest_asyncio
 import yaml
@@ -18,7 +19,6 @@ from media_pipeline.program import SERVE, Program
 from media_pipeline.queue.job import NewJob
 
 ROOT = Path(__file__).parents[2]
-WORDS = frozenset({"by", "unless", "sum", "max", "rate", "increase", "histogram_quantile"})
 
 
 @pytest_asyncio.fixture
@@ -39,9 +39,16 @@ async def served() -> set[str]:
 
 
 def used(expression: str) -> set[str]:
-    """Return the names of metrics in a PromQL expression."""
-    bare = re.sub(r'\{[^}]*\}|"[^"]*"|\[[^]]*\]|\b(by|on|ignoring) \([^)]*\)', " ", expression)
-    return set(re.findall(r"\b[a-zA-Z_:][\w:]*", bare)) - WORDS
+    """Return the names of metrics in an expression; `ValueError` for one that Prometheus would not take."""
+    names = set()
+
+    def visit(node: promql_parser.Expr) -> bool:
+        if isinstance(node, promql_parser.VectorSelector):
+            names.add(node.name or "")
+        return True
+
+    promql_parser.walk(promql_parser.parse(expression.replace("$__rate_interval", "5m")), visit)
+    return names
 
 
 def expressions() -> dict[str, str]:
@@ -68,6 +75,9 @@ async def test_dashboard_and_alerts_name_only_what_is_served(served: set[str]) -
         "media_x_total",
         "media_y",
     }
+    for wrong in ("rate(media_x_total)", "media_x >> 1", "sum(media_x", "rat(media_x[5m])"):
+        with pytest.raises(ValueError, match=r"."):
+            used(wrong)
 
 
 @pytest.mark.asyncio

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing
-from pathlib import Path
 
-import httpx2
 import pytest
 import pytest_asyncio
 
-from media_pipeline.db.migrate import migrate
-from media_pipeline.db.postgres import PostgresDatabase
 from tests.integration.program import (
     LeapingClock,
     Running,
@@ -24,7 +18,6 @@ from tests.integration.program import (
     read_problem,
     running,
 )
-from tests.servers.postgres import shared_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -127,35 +120,3 @@ async def test_requests_of_a_minute_are_counted_for_each_user() -> None:
             assert 0 < int(refused.headers["retry-after"]) <= 60
         assert (await bob.ask("GET", "/jobs")).status_code == 200
         assert (await service.http.get("/healthz")).status_code == 200
-
-
-@pytest.mark.parametrize("limit", [{"media_quota_items_per_day": 20}, {"media_quota_jobs": 20}])
-async def test_exactly_the_quota_is_accepted_by_two_services(tmp_path: Path, limit: dict[str, int]) -> None:
-    """Of 200 parallel requests at two services over one database exactly as many as the quota become jobs."""
-    url, word = shared_server().create_database("limits"), asyncio.Event()
-    await _migrate(url)
-    shared = {"database_url": url, "storage_dir": tmp_path, "media_grace_seconds": 0, **limit}
-    async with AsyncExitStack() as stack:
-        services = [
-            await stack.enter_async_context(running(providers=[_waiting(word)], clock=Noon(), **shared))
-            for _ in range(2)
-        ]
-        clients = [service.user("ann") for service in services]
-
-        async def ask(number: int) -> httpx2.Response:
-            return await clients[number % 2].ask("POST", "/generate/image", BODY)
-
-        answers = await asyncio.gather(*map(ask, range(200)))
-        assert Counter(answer.status_code for answer in answers) == {202: 20, 429: 180}
-        assert len((await clients[0].get("/jobs?limit=200"))["jobs"]) == 20
-        (standing,) = limits_of(await clients[1].get("/media/usage")).values()
-        assert standing == (20, 0)
-
-
-def _waiting(word: asyncio.Event) -> Scripted:
-    return Scripted(scripts=[[word, output()]])
-
-
-async def _migrate(url: str) -> None:
-    async with aclosing(PostgresDatabase(url)) as database:
-        await migrate(database)

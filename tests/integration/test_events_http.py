@@ -32,6 +32,7 @@ from media_pipeline.realtime.events import (
 from media_pipeline.realtime.hub import Hub, UnknownJob
 from media_pipeline.realtime.memory import MemoryBus
 from media_pipeline.realtime.publisher import Publisher
+from media_pipeline.realtime.seats import OwnSeats
 from media_pipeline.realtime.sse import Decoder, ServerSentEvent
 
 ANN = UserId("ann")
@@ -66,9 +67,9 @@ class Names(Tokens):
 class WatchedHub(Hub):
     """Tells when a stream has left."""
 
-    def __init__(self, bus: MemoryBus, **options: Any) -> None:
+    def __init__(self, bus: MemoryBus, *, streams_per_user: int = 10, **options: Any) -> None:
         self.left = asyncio.Event()
-        super().__init__(bus, clock=SystemClock(), **options)
+        super().__init__(bus, OwnSeats(streams_per_user), clock=SystemClock(), **options)
 
     def _forget(self, connection: Connection, reason: str) -> None:
         super()._forget(connection, reason)
@@ -289,7 +290,7 @@ async def test_without_a_token_there_is_no_stream(service: Service) -> None:
 
 async def test_too_many_streams_are_told_when_to_come_back(way: str) -> None:
     """Over the limit is a 429 problem with `Retry-After`; a stream that ends makes room."""
-    async with serving(way, max_streams_per_user=1) as service:
+    async with serving(way, streams_per_user=1) as service:
         async with reading(service) as reader:
             await reader.next()
             response = await answer(service)

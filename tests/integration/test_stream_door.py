@@ -17,6 +17,7 @@ from media_pipeline.program import Program
 from media_pipeline.realtime.events import Event
 from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.memory import MemoryBus
+from media_pipeline.realtime.seats import OwnSeats
 from media_pipeline.realtime.sse import Decoder, ServerSentEvent
 
 SECRET = "s" * 32
@@ -82,7 +83,7 @@ class Application:
 
 @pytest.fixture
 async def hub() -> AsyncIterator[Hub]:
-    hub = Hub(MemoryBus(clock=SystemClock()), clock=SystemClock(), max_streams_per_user=1)
+    hub = Hub(MemoryBus(clock=SystemClock()), OwnSeats(1), clock=SystemClock())
     yield hub
     await hub.aclose()
 
@@ -153,6 +154,7 @@ async def test_both_ways_give_the_same_answer(monkeypatch: pytest.MonkeyPatch) -
     """Status and headers of a stream, and of a refusal, do not tell which way it took."""
     monkeypatch.delenv("REDIS_URL", raising=False)
     program = Program(read_settings(auth_jwt_secret=SECRET, cors_origins=PAGE), providers=[])
+    await program.start()
     service, app = create_service(program), create_app(program)
     for token in ({"authorization": ANN}, {"authorization": "Bearer x"}, {}):
         for page in ({}, {"origin": PAGE}, {"origin": "https://stranger.test"}):

@@ -83,7 +83,8 @@ class StreamDoor:
             counted = await self._rate.take(caller.user_id) if self._rate else None
         except MediaPipelineError:
             return None
-        told = (*page, *rate_headers([counted] if counted else []))
+        scope.setdefault("state", {})["counted"] = standings = [counted] if counted else []
+        told = (*page, *rate_headers(standings))
         return EventStream(
             self._hub, caller, snapshot=self._snapshot, job_id=None, since=since, more_headers=told
         )

@@ -60,6 +60,8 @@ async def count_request(request: Request, user_id: UserId) -> None:
     """Count a request of `user_id` for its limit, and note how that stands; raises `LimitReached`."""
     rate: RequestRate = request.app.state.rate
     request.state.user_id = user_id
+    if hasattr(request.state, "counted"):
+        return  # at the door, which could not open the stream
     try:
         standing = await rate.take(user_id)
     except LimitReached as refused:

@@ -31,8 +31,10 @@ LONG_HEAD: Final = (
     "head_too_large",
     f"Address and headers are over {MAX_HEAD_BYTES:,} bytes or {MAX_HEADERS} lines.",
 )
+SLOW_HEAD: Final = (408, "head_too_slow", "Address and headers did not come in time.")
 HEAD_SECONDS: Final = 30.0
-"""How long a head may take to arrive, from its connection's beginning or its first byte."""
+"""How long a head may take to arrive, from its connection's beginning or its first byte; and a body that was
+answered before its end, for that end."""
 
 
 def choose_protocol(version: str = uvicorn.__version__) -> type[asyncio.Protocol] | Literal["auto"]:
@@ -51,7 +53,7 @@ class DetachingProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         super().connection_made(transport)
-        self._patience = self.loop.call_later(HEAD_SECONDS, transport.close)
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -59,17 +61,25 @@ class DetachingProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refusal = LONG_HEAD
                 self.send_400_response("")
-            elif self._patience is None:
-                self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+            else:
+                self._wait()
+        elif self.cycle.response_complete and self.cycle.more_body:
+            self._wait()
 
     def on_message_begin(self) -> None:
         self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -99,6 +109,17 @@ class DetachingProtocol(HttpToolsProtocol):
         else:
             return
         raise ValueError(self._refusal)
+
+    def _wait(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._in_head and self._head_bytes:
+            self._refusal = SLOW_HEAD
+            self.send_400_response("")
+        else:
+            self.transport.close()
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

@@ -23,6 +23,10 @@ class DatabaseUnavailable(MediaPipelineError):
     retryable: ClassVar[bool] = True
 
 
+class DatabaseRefused(DatabaseUnavailable):
+    """The server is there and does not let us in: a wrong name, password or database."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """A write that lands together with another one or not at all."""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar, cast
@@ -20,7 +21,7 @@ from psycopg.crdb import AsyncCrdbConnection
 from psycopg.rows import DictRow
 from psycopg.types.numeric import Int8Dumper
 
-from media_pipeline.db.database import DatabaseUnavailable, Row, Value
+from media_pipeline.db.database import DatabaseRefused, DatabaseUnavailable, Row, Value
 from media_pipeline.db.retry import OutcomeUnknown, StalePlan, translate
 
 T = TypeVar("T")
@@ -46,6 +47,12 @@ ANSWER_SECONDS: Final = 10.0
 """How long a server may take for a statement whose connection lives: one that stands still, or a proxy
 before it, acknowledges every byte and never answers."""
 _DAY: Final = 24 * 3600.0
+_REFUSED: Final = re.compile(
+    r"authentication failed|does not exist|no pg_hba\.conf|no password supplied|not permitted"
+    r"|permission denied"
+)
+"""What servers say; the driver has no code for a connection that never came about. In another language it
+is waited for like a server that is away."""
 
 
 async def connect(url: str) -> Connection:
@@ -90,6 +97,8 @@ class Session:
             await session.prepare(quick=quick)
         except (psycopg.Error, OutcomeUnknown) as error:
             message = " ".join(str(error).split())
+            if _REFUSED.search(message):
+                raise DatabaseRefused(f"The database does not let us in: {message}.") from error
             raise DatabaseUnavailable(f"The database cannot be reached: {message}.") from error
         return session
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.media.sniff import ACCEPTED, HEAD_BYTES, may_be_accepted, sniff
-from media_pipeline.storage.store import MediaObject, ObjectNotFound, Store
+from media_pipeline.storage.store import MediaObject, ObjectNotFound, Store, StoreError
 
 MAX_IMAGE_BYTES: Final = 256 * 1024**2
 """More than any picture of the pixels that are taken."""
@@ -61,7 +61,7 @@ class Intake:
         """Return the object and what its first bytes say it is, or raise what is wrong with it."""
         try:
             stored = await self._store.stat(path)
-            head = await self._store.read(path, end=HEAD_BYTES, version=stored.version)
+            head = await self._read_head(stored)
         except ObjectNotFound as error:
             raise UploadIncomplete("The bytes are not there; PUT them to the upload URL first.") from error
         if announced not in {None, stored.size}:
@@ -69,6 +69,15 @@ class Intake:
                 f"The file has {stored.size:,} bytes; {announced:,} were announced. Send it again."
             )
         return stored, self.check_bytes(head, stored.size)
+
+    async def _read_head(self, stored: MediaObject) -> bytes:
+        """Read what `sniff` wants; a part has no checksum, so what would be refused must come twice."""
+        head = await self._store.read(stored.path, end=HEAD_BYTES, version=stored.version)
+        if sniff(head) is None and head != await self._store.read(
+            stored.path, end=HEAD_BYTES, version=stored.version
+        ):
+            raise StoreError("The file's bytes were changed on the way here; try again.")
+        return head
 
     def check_bytes(self, head: bytes, size: int) -> str:
         """Return what a file of `size` that begins with `head` is, or raise."""

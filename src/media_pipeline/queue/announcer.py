@@ -37,10 +37,17 @@ async def announce_start(announcer: Announcer, job: Job) -> None:
 
 async def announce_end(announcer: Announcer, job: Job) -> None:
     """Announce now; what fails here is announced again by the republisher."""
+    if (error := await try_end(announcer, job)) is not None:
+        _log.warning("job.not_settled", job_id=job.id, error=repr(error))
+
+
+async def try_end(announcer: Announcer, job: Job) -> Exception | None:
+    """Announce now, and return why that failed, if it did."""
     try:
         await announcer.ended(job)
     except Exception as error:  # noqa: BLE001 - a bus that is down, whatever it raises, stops no work
-        _log.warning("job.not_settled", job_id=job.id, error=repr(error))
+        return error
+    return None
 
 
 async def announce_loss(announcer: Announcer, job: Job) -> None:

@@ -7,6 +7,7 @@ unsettled, and this loop announces it again. Old settled jobs are forgotten here
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -14,7 +15,7 @@ import structlog
 from media_pipeline.clock import Clock, SystemClock
 from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.ids import JobId
-from media_pipeline.queue.announcer import Announcer, announce_end
+from media_pipeline.queue.announcer import Announcer, try_end
 from media_pipeline.queue.queue import Queue
 
 BATCH: Final = 96
@@ -43,6 +44,7 @@ class Republisher:
         self._keep = keep
         self._clock = clock or SystemClock()
         self._hurried = asyncio.Event()
+        self._untold = 0
 
     def hurry(self) -> None:
         """Settle also what ended just now: whoever had to be told can be reached again."""
@@ -68,20 +70,30 @@ class Republisher:
 
     async def _round(self, *, patience: float) -> None:
         try:
-            await self._settle(patience=patience)
+            self._note(await self._settle(patience=patience))
             await self._queue.prune(older_than=self._keep)
         except DatabaseUnavailable as error:
             _log.warning("republisher.failed", error=str(error))
 
-    async def _settle(self, *, patience: float) -> None:
-        """Announce every unsettled end; one that cannot be settled holds up none behind it."""
+    async def _settle(self, *, patience: float) -> list[Exception]:
+        """Announce every unsettled end and return what failed; one that does holds up none behind it."""
+        failed: list[Exception] = []
         tried: set[JobId] = set()
         while True:
             jobs = await self._queue.unsettled(older_than=patience, limit=BATCH + len(tried))
             fresh = [job for job in jobs if job.id not in tried]
             if not fresh:
-                return
+                return failed
             tried.update(job.id for job in fresh)
             for first in range(0, len(fresh), AT_ONCE):
                 some = fresh[first : first + AT_ONCE]
-                await asyncio.gather(*(announce_end(self._announcer, job) for job in some))
+                told = await asyncio.gather(*(try_end(self._announcer, job) for job in some))
+                failed += filter(None, told)
+
+    def _note(self, failed: Sequence[Exception]) -> None:
+        """Log when ends begin to stay untold, and when none does any more: an outage is two lines."""
+        if failed and not self._untold:
+            _log.warning("republisher.untold", jobs=len(failed), error=repr(failed[0]))
+        elif self._untold and not failed:
+            _log.info("republisher.told", jobs=self._untold)
+        self._untold = len(failed)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import cycle
 from typing import ClassVar, Final
@@ -24,6 +23,7 @@ from media_pipeline.realtime.bus import Bus, BusError
 from media_pipeline.realtime.connection import Connection, House, Outlet, Turn
 from media_pipeline.realtime.events import Event, encode_event
 from media_pipeline.realtime.feed import Feed
+from media_pipeline.realtime.seats import Seats
 from media_pipeline.realtime.wheel import Wheel
 
 WAITS: Final = 16
@@ -54,11 +54,13 @@ class Hub:
     A reader may hold back `max_backlog_events` frames or `max_backlog_bytes`, and take no byte for
     `stall_seconds`; then its stream is dropped and it comes back with its position. Each is told to wait
     `retry_ms` before it comes back, give or take `retry_spread` of it, so that all do not come at once.
+    Closes `seats` with itself.
     """
 
     def __init__(
         self,
         bus: Bus,
+        seats: Seats,
         *,
         clock: Clock,
         ping_seconds: float = 15.0,
@@ -67,15 +69,13 @@ class Hub:
         stall_seconds: float = 20.0,
         retry_ms: int = 2000,
         retry_spread: float = 0.5,
-        max_streams_per_user: int = 10,
         max_streams: int = 10_000,
     ) -> None:
         self._bus = bus
+        self._seats = seats
         self._clock = clock
-        self._max_streams_per_user = max_streams_per_user
         self._max_streams = max_streams
         self._connections: dict[Connection, None] = {}
-        self._of_user: Counter[UserId] = Counter()
         self._wheel = Wheel(clock, tick_seconds=min(1.0, ping_seconds / 4, stall_seconds / 4))
         self._turning: asyncio.Task[None] | None = None
         self._closed = False
@@ -96,16 +96,17 @@ class Hub:
         """How many streams are open now."""
         return len(self._connections)
 
-    def connect(self, outlet: Outlet, *, user_id: UserId, expires_at: float | None = None) -> Connection:
+    async def connect(
+        self, outlet: Outlet, *, user_id: UserId, expires_at: float | None = None
+    ) -> Connection:
         """Admit a stream that writes to `outlet` and ends at `expires_at` (Unix seconds).
 
         It counts from now until it is closed. `TooManyStreams` over a limit, `BusError` when stopping.
         """
-        self._admit(user_id)
+        await self._admit(user_id)
         expires = None if expires_at is None else self._clock.monotonic() + expires_at - self._clock.now()
         connection = Connection(outlet, self._house, user_id=user_id, expires=expires)
         self._connections[connection] = None
-        self._of_user[user_id] += 1
         if self._turning is None:
             self._turning = asyncio.get_running_loop().create_task(self._wheel.run())
         return connection
@@ -140,20 +141,27 @@ class Hub:
             self._turning.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._turning
+        await self._seats.aclose()
 
-    def _admit(self, user_id: UserId) -> None:
+    async def _admit(self, user_id: UserId) -> None:
+        self._refuse_if_full()
+        if not await self._seats.take(user_id):
+            raise TooManyStreams("You have too many event streams open: close one and try again.")
+        try:
+            self._refuse_if_full()  # once more: others came meanwhile
+        except MediaPipelineError:
+            self._seats.leave(user_id)
+            raise
+
+    def _refuse_if_full(self) -> None:
         if self._closed:
             raise BusError("The service is stopping: connect again in a moment.")
-        if self._of_user[user_id] >= self._max_streams_per_user:
-            raise TooManyStreams("You have too many event streams open: close one and try again.")
         if len(self._connections) >= self._max_streams:
             raise TooManyStreams("The service has as many event streams as it takes: try again in a moment.")
 
     def _forget(self, connection: Connection, reason: str) -> None:
         del self._connections[connection]
-        self._of_user[connection.user_id] -= 1
-        if not self._of_user[connection.user_id]:
-            del self._of_user[connection.user_id]
+        self._seats.leave(connection.user_id)
         _log.debug("stream.closed", reason=reason, open=len(self._connections))
 
 

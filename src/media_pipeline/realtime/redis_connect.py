@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
 from media_pipeline.realtime.bus import BusError
-from media_pipeline.realtime.redis_link import Hear, Link, Reply
+from media_pipeline.realtime.redis_link import Hear, Link, LinkRefused, Reply
 from media_pipeline.redis_url import Login, RedisUrl
 
-SCRIPTS: Final = ("publish", "resume")
+SCRIPTS: Final = ("publish", "resume", "seat")
 OLDEST: Final = 7
+_REFUSED: Final = re.compile("WRONGPASS|NOAUTH|NOPERM")
 CONNECT_SECONDS: Final = 2.0
 _LIVES: Final = 90_000_000
 _Address = tuple[str, int] | str
@@ -58,7 +60,12 @@ async def _prepare(link: Link, url: RedisUrl) -> None:
 
 async def _greet(link: Link, login: Login) -> dict[object, object]:
     auth = ("AUTH", login.username, login.password) if login.password else ()
-    about = await link.ask("HELLO", 3, *auth, "SETNAME", "media-pipeline")
+    try:
+        about = await link.ask("HELLO", 3, *auth, "SETNAME", "media-pipeline")
+    except BusError as error:
+        if _REFUSED.search(str(error)):
+            raise LinkRefused(str(error)) from error
+        raise
     return about if isinstance(about, dict) else {}
 
 

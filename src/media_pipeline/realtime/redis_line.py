@@ -18,7 +18,7 @@ import structlog
 from media_pipeline.clock import Clock
 from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.redis_connect import open_link
-from media_pipeline.realtime.redis_link import Link
+from media_pipeline.realtime.redis_link import Link, LinkRefused
 from media_pipeline.redis_url import RedisUrl
 
 Ear = Callable[[bytes], None]
@@ -43,6 +43,8 @@ class RedisLine:
         self._up = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._closed = False
+        self._tried = asyncio.Event()
+        self._refusal: LinkRefused | None = None
         self._trouble = "not connected yet"
         self._down_since = clock.monotonic()
 
@@ -51,6 +53,13 @@ class RedisLine:
         if self._keeping is None and not self._closed:
             self._down_since = self._clock.monotonic()
             self._keeping = asyncio.get_running_loop().create_task(self._keep())
+
+    async def try_once(self) -> None:
+        """Begin to connect and return when the first try is over; `LinkRefused` if we were not let in."""
+        self.open()
+        await self._tried.wait()
+        if self._refusal is not None:
+            raise self._refusal
 
     async def reach(self, seconds: float) -> Link:
         """Return the link; `BusError` if it is down for `seconds`, or is so already."""
@@ -105,6 +114,8 @@ class RedisLine:
                 link = await open_link(self._url, self._dispatch)
             except (BusError, OSError, ValueError) as error:
                 self._note(str(error) or type(error).__name__)
+                self._refusal = error if isinstance(error, LinkRefused) else None
+                self._tried.set()
                 await self._clock.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - spreads, hides nothing
                 wait = min(2 * wait, LONGEST_WAIT)
             else:
@@ -130,6 +141,7 @@ class RedisLine:
         while batch := tuple(islice(channels, BATCH)):
             link.subscribe(*batch)
         self.link = link
+        self._tried.set()
         for with_link in self._catch_ups:
             with_link(link)
         self._trouble = ""

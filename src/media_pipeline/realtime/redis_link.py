@@ -33,6 +33,10 @@ class LinkLost(BusError):
     """The connection to Redis was lost; whether the command ran is unknown."""
 
 
+class LinkRefused(BusError):
+    """The server is there and does not let us in: a wrong name or password."""
+
+
 class Link(asyncio.Protocol):
     """A connection; `hear(channel, payload)` takes every message. `life` names the server's process."""
 

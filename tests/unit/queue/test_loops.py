@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from media_pipeline.ids import JobId
 from media_pipeline.queue.job import Job, JobState, WorkerId
@@ -180,6 +181,27 @@ async def test_an_untold_end_is_told_until_it_is_settled(stage: Stage) -> None:
         stage.clock.advance(2)
         await stage.clock.until_sleeping()
     assert [end.id for end in stage.audience.ends] == [job_id]
+
+
+async def test_an_outage_of_the_bus_is_two_lines_of_the_log(stage: Stage) -> None:
+    """However many rounds find ends that cannot be told, the log says so once, and once that it is over."""
+    told = {await ended(stage) for _ in range(3)}
+    stage.audience.deafness = ConnectionError("reset")
+    with capture_logs() as lines:
+        async with background(republisher(stage).run()):
+            for rounds in range(1, 4):
+                await stage.audience.told.until(3 * rounds)
+                await stage.clock.until_sleeping()
+                stage.clock.advance(6)
+            stage.audience.deafness = None
+            await stage.audience.told.until(12)
+            for job_id in told:
+                await stage.queue.settle(job_id)
+            await stage.clock.until_sleeping()
+            stage.clock.advance(6)
+            await stage.clock.until_sleeping()
+    said = [(line["log_level"], line["event"], line["jobs"]) for line in lines]
+    assert said == [("warning", "republisher.untold", 3), ("info", "republisher.told", 3)]
 
 
 async def test_a_fresh_end_is_left_to_its_worker(stage: Stage) -> None:

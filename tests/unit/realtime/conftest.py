@@ -6,6 +6,7 @@ import pytest
 
 from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.memory import MemoryBus
+from media_pipeline.realtime.seats import OwnSeats
 from tests.clocks import FakeClock
 
 
@@ -23,12 +24,12 @@ def bus(clock: FakeClock) -> MemoryBus:
 async def hub(bus: MemoryBus, clock: FakeClock) -> AsyncIterator[Hub]:
     hub = Hub(
         bus,
+        OwnSeats(3),
         clock=clock,
         ping_seconds=15,
         stall_seconds=30,
         max_backlog_events=8,
         max_backlog_bytes=4096,
-        max_streams_per_user=3,
         max_streams=5,
         retry_spread=0,
     )

@@ -37,9 +37,9 @@ async def publish(bus: MemoryBus, *events: Event) -> None:
         await bus.publish(encode_event(ANN, event))
 
 
-def corked(hub: Hub) -> tuple[FakeOutlet, Connection]:
+async def corked(hub: Hub) -> tuple[FakeOutlet, Connection]:
     outlet = FakeOutlet()
-    return outlet, hub.connect(outlet, user_id=ANN)
+    return outlet, await hub.connect(outlet, user_id=ANN)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_snapshot_and_live_meet_exactly(
         return found
 
     await publish(bus, *EVENTS[: max(0, before - lag)])
-    outlet, connection = corked(hub)
+    outlet, connection = await corked(hub)
     await hub.begin_job(connection, JOB, snapshot=snapshot)
     connection.start()
     await publish(bus, *EVENTS[max(0, after - lag) :])
@@ -83,7 +83,7 @@ async def check_every_cut(hub: Hub, stream: bytes, *, repeats: bool) -> None:
         names = [event.event for event in decoder.feed(stream[:end])]
         if not decoder.last_event_id:
             continue
-        outlet, connection = corked(hub)
+        outlet, connection = await corked(hub)
         await hub.begin_job(connection, JOB, snapshot=nothing, since=decoder.last_event_id)
         connection.start()
         connection.close()
@@ -102,7 +102,7 @@ async def test_only_the_last_of_the_snapshot_carries_a_position(hub: Hub, bus: M
         return EVENTS
 
     await publish(bus, *EVENTS)
-    outlet, connection = corked(hub)
+    outlet, connection = await corked(hub)
     await hub.begin_job(connection, JOB, snapshot=snapshot)
     connection.start()
     assert [event.id for event in outlet.events] == [None, None, "e:1-3", "e:1-3"]
@@ -111,14 +111,14 @@ async def test_only_the_last_of_the_snapshot_carries_a_position(hub: Hub, bus: M
 
 async def test_a_job_stream_carries_its_job_alone(hub: Hub, bus: MemoryBus) -> None:
     """Other jobs and the library are filtered out, live and when resumed."""
-    outlet, connection = corked(hub)
+    outlet, connection = await corked(hub)
     await hub.begin_job(connection, JOB, snapshot=nothing)
     connection.start()
     await bus.publish(state("x", job=JobId("other")))
     await bus.publish(state("y", job=JOB))
     await settle()
     assert outlet.names == ["ready", "state"]
-    again, connection = corked(hub)
+    again, connection = await corked(hub)
     await hub.begin_job(connection, JOB, snapshot=nothing, since=outlet.events[0].id)
     connection.start()
     assert again.data == ['"y"']
@@ -131,7 +131,7 @@ async def test_an_unknown_job_is_said_before_a_byte(hub: Hub, since: str | None)
     async def snapshot(_user: UserId, _job: JobId) -> Sequence[Event]:
         raise UnknownJob("There is no such job.")
 
-    outlet, connection = corked(hub)
+    outlet, connection = await corked(hub)
     with pytest.raises(UnknownJob):
         await hub.begin_job(connection, JOB, snapshot=snapshot, since=since)
     connection.close()
@@ -145,7 +145,7 @@ async def test_progress_of_before_the_snapshot_is_dropped(hub: Hub, bus: MemoryB
         await publish(bus, GenerationProgress(job_id=JOB, progress=1.0))
         return EVENTS
 
-    outlet, connection = corked(hub)
+    outlet, connection = await corked(hub)
     await hub.begin_job(connection, JOB, snapshot=snapshot)
     connection.start()
     await settle()
@@ -158,7 +158,7 @@ P1, P2 = Position("e", "1"), Position("f", "9")
 
 
 async def healed(hub: Hub, opening: Opening, missed: Sequence[Message], *, whole: bool) -> FakeOutlet:
-    outlet, connection = corked(hub)
+    outlet, connection = await corked(hub)
     connection.start()
     receiver = connection if whole else Feed(connection, job_id=JOB)
     receiver.open(Opening.READY, P1, [])
@@ -185,7 +185,7 @@ async def test_a_loss_that_cannot_heal_is_told(hub: Hub, *, whole: bool) -> None
 
 async def test_a_loss_while_the_snapshot_is_read_is_told_after_it(hub: Hub) -> None:
     """The snapshot may be older than the loss: it carries no position, and `reset` follows it."""
-    outlet, connection = corked(hub)
+    outlet, connection = await corked(hub)
     connection.start()
     feed = Feed(connection, job_id=JOB)
     feed.hold()
@@ -201,7 +201,7 @@ async def test_a_loss_while_the_snapshot_is_read_is_told_after_it(hub: Hub) -> N
 
 async def test_a_resumption_while_the_snapshot_is_read_is_held(hub: Hub) -> None:
     """States missed in a loss during the snapshot come after it, and the position stays before them."""
-    outlet, connection = corked(hub)
+    outlet, connection = await corked(hub)
     connection.start()
     feed = Feed(connection, job_id=JOB)
     feed.hold()

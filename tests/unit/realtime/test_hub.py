@@ -7,6 +7,7 @@ from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.connection import Connection
 from media_pipeline.realtime.hub import Hub, TooManyStreams
 from media_pipeline.realtime.memory import MemoryBus
+from media_pipeline.realtime.seats import OwnSeats
 from media_pipeline.realtime.sse import Decoder
 from tests.clocks import FakeClock
 
@@ -17,7 +18,7 @@ HELLO = b": ok\nretry: 2000\n"
 
 async def follow(hub: Hub, *, slow: bool = False, since: str | None = None) -> tuple[FakeOutlet, Connection]:
     outlet = FakeOutlet(slow=slow)
-    connection = hub.connect(outlet, user_id=ANN)
+    connection = await hub.connect(outlet, user_id=ANN)
     connection.start()
     await hub.begin(connection, since=since)
     await settle()
@@ -27,16 +28,16 @@ async def follow(hub: Hub, *, slow: bool = False, since: str | None = None) -> t
 async def test_first_bytes_go_at_once(hub: Hub) -> None:
     """A started stream says a sign of life and the wait before anything is asked of the bus."""
     outlet = FakeOutlet()
-    hub.connect(outlet, user_id=ANN).start()
+    (await hub.connect(outlet, user_id=ANN)).start()
     assert outlet.writes == [HELLO]
 
 
 async def test_those_who_come_back_are_spread(bus: MemoryBus, clock: FakeClock) -> None:
     """Readers are told different waits, from half of the usual one to one and a half."""
-    hub, waits = Hub(bus, clock=clock, retry_ms=2000, max_streams_per_user=200), []
+    hub, waits = Hub(bus, OwnSeats(200), clock=clock, retry_ms=2000), []
     for _ in range(200):
         outlet, decoder = FakeOutlet(), Decoder()
-        hub.connect(outlet, user_id=ANN).start()
+        (await hub.connect(outlet, user_id=ANN)).start()
         decoder.feed(b"".join(outlet.writes))
         waits.append(decoder.retry_ms or 0)
     assert len(set(waits)) > 8
@@ -97,7 +98,7 @@ async def test_a_long_absence_is_no_backlog(hub: Hub, bus: MemoryBus) -> None:
     for number in range(40):
         await bus.publish(state(f"k{number}"))
     outlet = FakeOutlet()
-    connection = hub.connect(outlet, user_id=ANN)
+    connection = await hub.connect(outlet, user_id=ANN)
     connection.start()
     outlet.slow = True
     await hub.begin(connection, since="e:1-0")
@@ -173,7 +174,7 @@ async def test_a_reader_who_is_only_slow_is_kept(hub: Hub, clock: FakeClock) -> 
     """As long as bytes are taken, however few, the stall time begins anew; then it is over."""
     outlet = FakeOutlet(slow=True)
     outlet.left = 3
-    hub.connect(outlet, user_id=ANN).start()
+    (await hub.connect(outlet, user_id=ANN)).start()
     for _ in range(3):
         await elapse(clock, 20)
         outlet.left -= 1
@@ -210,7 +211,7 @@ async def test_silence_is_broken_by_pings(hub: Hub, bus: MemoryBus, clock: FakeC
 async def test_a_stream_ends_when_its_token_does(hub: Hub, clock: FakeClock) -> None:
     """At the expiry the stream ends cleanly, whatever its next ping."""
     outlet = FakeOutlet()
-    hub.connect(outlet, user_id=ANN, expires_at=clock.now() + 20).start()
+    (await hub.connect(outlet, user_id=ANN, expires_at=clock.now() + 20)).start()
     await elapse(clock, 19)
     assert outlet.fate == "open"
     await elapse(clock, 2)
@@ -227,13 +228,13 @@ async def test_closing_ends_every_stream_cleanly(hub: Hub, bus: MemoryBus) -> No
     assert outlet.data[-1] == '"a"'
     assert hub.streams == 0
     with pytest.raises(BusError):
-        hub.connect(FakeOutlet(), user_id=ANN)
+        await hub.connect(FakeOutlet(), user_id=ANN)
 
 
 async def test_a_stream_that_closes_while_it_begins_listens_no_more(hub: Hub, bus: MemoryBus) -> None:
     """A reader gone before the bus answered leaves no subscription."""
     outlet = FakeOutlet()
-    connection = hub.connect(outlet, user_id=ANN)
+    connection = await hub.connect(outlet, user_id=ANN)
     connection.close()
     await hub.begin(connection)
     await bus.publish(state("a"))
@@ -244,16 +245,16 @@ async def test_a_stream_that_closes_while_it_begins_listens_no_more(hub: Hub, bu
 
 async def test_streams_are_limited_by_user_and_in_all(hub: Hub) -> None:
     """Over either limit a retryable error comes, and a stream that closes makes room."""
-    streams = [hub.connect(FakeOutlet(), user_id=ANN) for _ in range(3)]
+    streams = [await hub.connect(FakeOutlet(), user_id=ANN) for _ in range(3)]
     with pytest.raises(TooManyStreams):
-        hub.connect(FakeOutlet(), user_id=ANN)
+        await hub.connect(FakeOutlet(), user_id=ANN)
     streams[0].close()
     streams[0].close()
-    hub.connect(FakeOutlet(), user_id=ANN)
+    await hub.connect(FakeOutlet(), user_id=ANN)
     for _ in range(2):
-        hub.connect(FakeOutlet(), user_id=BOB)
+        await hub.connect(FakeOutlet(), user_id=BOB)
     with pytest.raises(TooManyStreams) as caught:
-        hub.connect(FakeOutlet(), user_id=BOB)
+        await hub.connect(FakeOutlet(), user_id=BOB)
     assert (caught.value.code, caught.value.retryable) == ("too_many_streams", True)
 
 

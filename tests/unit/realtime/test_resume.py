@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from media_pipeline.ids import JobId
 from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.memory import MemoryBus
+from media_pipeline.realtime.seats import OwnSeats
 from media_pipeline.realtime.sse import Decoder
 from tests.clocks import FakeClock
 
@@ -31,7 +32,7 @@ def test_a_cut_at_any_byte_loses_and_repeats_no_state(
 
 async def _check(*acts: Steps) -> None:
     bus = MemoryBus(clock=FakeClock())
-    hub = Hub(bus, clock=FakeClock(), max_streams_per_user=1)
+    hub = Hub(bus, OwnSeats(1), clock=FakeClock())
     before, amid, after = acts
     await _play(bus, "before", before)
     stream = await _follow(hub, bus, amid)
@@ -57,7 +58,7 @@ async def _play(bus: MemoryBus, name: str, steps: Steps) -> None:
 
 async def _follow(hub: Hub, bus: MemoryBus, steps: Steps) -> bytes:
     outlet = FakeOutlet()
-    connection = hub.connect(outlet, user_id=ANN)
+    connection = await hub.connect(outlet, user_id=ANN)
     connection.start()
     await hub.begin(connection)
     await _play(bus, "amid", steps)
@@ -68,7 +69,7 @@ async def _follow(hub: Hub, bus: MemoryBus, steps: Steps) -> bytes:
 
 async def _come_back(hub: Hub, position: str) -> list[str]:
     outlet = FakeOutlet()
-    connection = hub.connect(outlet, user_id=ANN)
+    connection = await hub.connect(outlet, user_id=ANN)
     connection.start()
     await hub.begin(connection, since=position)
     connection.resume()

@@ -99,7 +99,7 @@ class EventStream(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         outlet = AsgiPush(send)
-        connection = self._connect(outlet)
+        connection = await self._connect(outlet)
         outlet.resumed = connection.resume
         try:
             begun = await self._begin(connection)
@@ -113,7 +113,10 @@ class EventStream(Response):
     async def detach(self, server: Detachable) -> None:
         """Answer on the connection itself, which is the stream's from now on; return when it has begun."""
         outlet = Detached()
-        connection = outlet.connection = self._connect(outlet)
+        connection = outlet.connection = await self._connect(outlet)
+        if not server.may_detach():  # its reader left meanwhile
+            connection.close()
+            return
         server.detach(outlet, tuple(self.raw_headers))
         try:
             _start(connection, begun=await self._begin(connection))
@@ -121,8 +124,9 @@ class EventStream(Response):
             connection.abort("failed")
             raise
 
-    def _connect(self, outlet: Outlet) -> Connection:
-        return self._hub.connect(outlet, user_id=self._caller.user_id, expires_at=self._caller.expires_at)
+    async def _connect(self, outlet: Outlet) -> Connection:
+        caller = self._caller
+        return await self._hub.connect(outlet, user_id=caller.user_id, expires_at=caller.expires_at)
 
     async def _begin(self, connection: Connection) -> bool:
         """Gather what goes out first, in one write with the head; False where the bus is away."""
