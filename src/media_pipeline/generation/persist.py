@@ -25,8 +25,8 @@ from media_pipeline.generation.provider import (
     ProviderError,
 )
 from media_pipeline.media.claimed import ClaimedObjects
-from media_pipeline.media.finish import Looks, Promised, finish, look_at, write_rungs
-from media_pipeline.media.item import Item, shown_rung, write_thumbhash
+from media_pipeline.media.finish import Looks, Promised, as_it_looks, finish, look_at, write_rungs
+from media_pipeline.media.item import Item
 from media_pipeline.media.marks import xmp_packet
 from media_pipeline.media.sniff import HEAD_BYTES, sniff
 from media_pipeline.media.workshop.orders import LADDER
@@ -87,7 +87,7 @@ class Keeper:
         path, *thumbnail_paths = _paths(self._request, output.index)
         original = await self._keep_original(output, data)
         content_type = PROMISED[self._request.kind]
-        rungs = await write_rungs(self._objects, looks, thumbnail_paths)
+        rungs = await write_rungs(self._objects.write, looks, thumbnail_paths)
         version = await self._objects.write(path, data, content_type)
         item = Item(
             path=path,
@@ -100,17 +100,11 @@ class Keeper:
             size=len(data),
             version=version,
             created_at=self._clock.now(),
-            width=looks.examined.width,
-            height=looks.examined.height,
-            duration=looks.examined.duration,
-            thumbnail_path=shown_rung(rungs).path,
-            thumbnails=rungs,
-            thumbhash=write_thumbhash(looks.examined.thumbhash),
             prompt=self._request.prompt,
             model=model,
             seed=output.seed,
         )
-        return Kept(item, original)
+        return Kept(as_it_looks(item, looks.examined, rungs), original)
 
     async def _keep_original(self, output: Output, shown: bytes) -> str | None:
         """Keep what the provider sent where what is shown lost its content credentials; return its path."""

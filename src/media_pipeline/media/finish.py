@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from media_pipeline.media.claimed import ClaimedObjects
-from media_pipeline.media.item import Rung
+from msgspec.structs import replace
+
+from media_pipeline.media.item import Item, Rung, shown_rung, write_thumbhash
 from media_pipeline.media.workshop.orders import Examined, Mark
 from media_pipeline.media.workshop.workshop import Workshop
 from media_pipeline.storage.threads import blocking
 
 Promised = Literal["image/png", "video/mp4"]
+Write = Callable[[str, bytes, str], Awaitable[object]]
+"""Puts bytes of a content type at a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,26 @@ async def look_at(workshop: Workshop, data: bytes, promised: Promised) -> Looks:
         return await look(workshop, file, promised)
 
 
-async def write_rungs(objects: ClaimedObjects, looks: Looks, paths: Sequence[str]) -> tuple[Rung, ...]:
-    """Write the thumbnails where the run may; `paths` are those of a whole ladder."""
+async def write_rungs(write: Write, looks: Looks, paths: Sequence[str]) -> tuple[Rung, ...]:
+    """Write the thumbnails by `write`; `paths` are those of a whole ladder."""
     rungs = []
     for path, small, data in zip(paths, looks.examined.thumbnails, looks.thumbnails, strict=False):
-        await objects.write(path, data, "image/webp")
+        await write(path, data, "image/webp")
         rungs.append(Rung(path, small.width, small.height))
     return tuple(rungs)
+
+
+def as_it_looks(item: Item, examined: Examined, rungs: Sequence[Rung]) -> Item:
+    """Return `item` with what was seen of it: its sides, its length, its thumbnails."""
+    return replace(
+        item,
+        width=examined.width,
+        height=examined.height,
+        duration=examined.duration,
+        thumbnail_path=shown_rung(rungs).path,
+        thumbnails=tuple(rungs),
+        thumbhash=write_thumbhash(examined.thumbhash),
+    )
 
 
 async def look(workshop: Workshop, file: Path, content_type: str) -> Looks:

@@ -17,9 +17,9 @@ from typing import ClassVar, Final
 from media_pipeline.clock import Clock
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.media.claimed import ClaimedObjects
-from media_pipeline.media.finish import Looks, write_rungs
+from media_pipeline.media.finish import Looks, as_it_looks, write_rungs
 from media_pipeline.media.intake import check_decoded
-from media_pipeline.media.item import Item, Rung, Source, shown_rung, write_thumbhash
+from media_pipeline.media.item import Item, Rung, Source
 from media_pipeline.media.library import keep_item
 from media_pipeline.media.present import describe
 from media_pipeline.media.quota import settle_promise
@@ -132,7 +132,7 @@ class Ingest:
         source_path: str | None = None,
     ) -> Item:
         rungs = await self._write_thumbnails(desk, examined)
-        return Item(
+        item = Item(
             path=stored.path,
             user_id=desk.job.user_id,
             job_id=desk.job.id,
@@ -144,19 +144,14 @@ class Ingest:
             size=stored.size,
             version=stored.version,
             created_at=self._clock.now(),
-            width=examined.width,
-            height=examined.height,
-            duration=examined.duration,
-            thumbnail_path=shown_rung(rungs).path,
-            thumbnails=rungs,
-            thumbhash=write_thumbhash(examined.thumbhash),
         )
+        return as_it_looks(item, examined, rungs)
 
     async def _write_thumbnails(self, desk: Desk, examined: Examined) -> tuple[Rung, ...]:
         files = [desk.folder / small.name for small in examined.thumbnails]
         looks = Looks(examined, [await blocking(file.read_bytes) for file in files])
         paths = _thumbnail_paths(desk.job)
-        return await write_rungs(desk.objects, looks, paths)
+        return await write_rungs(desk.objects.write, looks, paths)
 
 
 async def read_head(file: Path) -> tuple[bytes, int]:

@@ -30,6 +30,7 @@ from media_pipeline.media.item import (
     fold_words,
     searchable_words,
 )
+from media_pipeline.media.search import find_few
 from media_pipeline.storage.paths import original_prefix, read_path, user_root
 from media_pipeline.storage.store import Store, StoreError
 
@@ -45,8 +46,6 @@ _RESTORE: Final = Statement(
 _FIRST_PLACE: Final[Mapping[Sort, int]] = {"newest": 1 << 62, "oldest": -1, "largest": 1 << 62}
 _RUNGS: Final = msgspec.json.Decoder(tuple[Rung, ...])
 _AFTER_ALL: Final = "\U0010ffff"
-_FEW: Final = 4000
-"""So many items are looked up and sorted; of more, a page is soon found by reading them in order."""
 _ERASED_AT_ONCE: Final = 16
 
 
@@ -129,23 +128,13 @@ class Library:
             "limit": listing.limit + 1,
             **_conditions(words),
         }
-        few = await self._find_few(user_id, [*words, *_marks(listing.kind, listing.source)])
+        few = await find_few(self._db, user_id, words, marks=_marks(listing.kind, listing.source))
         if few is not None:
             params |= {"paths": _json(few), "path_array": write_array(few)}
         rows = await self._db.fetch(_SQL[listing.sort if few is None else f"{listing.sort}_found"], params)
         shown = rows[: listing.limit]
         following = _place(listing.sort, shown[-1]) if len(rows) > listing.limit else None
         return ItemPage([_read_item(row) for row in shown], following)
-
-    async def _find_few(self, user_id: UserId, words: Sequence[str]) -> list[str] | None:
-        """Return where every item is that has one of `words`, if few have it; the longest is tried first."""
-        for word in sorted(words, key=len, reverse=True):
-            span: Params = {"user_id": user_id, "word": word.encode(), "beyond": word.encode() + b"\xff"}
-            counted = await self._db.fetch(_SQL["count_matches"], {**span, "most": _FEW})
-            if int(counted[0]["matches"] or 0) < _FEW:
-                rows = await self._db.fetch(_SQL["matches"], span)
-                return list({str(row["path"]) for row in rows})
-        return None
 
     async def get(self, user_id: UserId, path: str) -> Item:
         """Return one item, or raise `MediaNotFound`, also for another user's."""

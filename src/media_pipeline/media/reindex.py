@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from media_pipeline.media.finish import Looks, look
+from media_pipeline.media.finish import Looks, as_it_looks, look, write_rungs
 from media_pipeline.media.ingest import BytesChanged, Ingest, read_head
 from media_pipeline.media.intake import EmptyFile, FileTooLarge, Intake, TypeNotAllowed
-from media_pipeline.media.item import Item, Rung, Source, shown_rung, write_thumbhash
+from media_pipeline.media.item import Item, Rung, Source
 from media_pipeline.media.library import Library
 from media_pipeline.media.sniff import ACCEPTED
+from media_pipeline.media.workshop.orders import LADDER
 from media_pipeline.media.workshop.refusal import BadPicture
 from media_pipeline.media.workshop.workshop import TooMuchWork, Workshop, WorkshopFailed
 from media_pipeline.queue.job import Job, JobState
@@ -114,7 +115,7 @@ class Reindexer:
         stored = await self._ingest.under_true_type(stored, looks.examined.content_type)
         rungs = await self._write_rungs(owned, looks)
         prompt, seed = facts.get("prompt"), facts.get("seed", "")
-        return Item(
+        item = Item(
             path=stored.path,
             user_id=owned.user_id,
             job_id=owned.job_id,
@@ -125,28 +126,26 @@ class Reindexer:
             size=stored.size,
             version=stored.version,
             created_at=stored.created_at.timestamp(),
-            width=looks.examined.width,
-            height=looks.examined.height,
-            duration=looks.examined.duration,
-            thumbnail_path=shown_rung(rungs).path,
-            thumbnails=rungs,
-            thumbhash=write_thumbhash(looks.examined.thumbhash),
             prompt=prompt,
             model=facts.get("model"),
             seed=int(seed) if seed.removeprefix("-").isdecimal() else None,
         )
+        return as_it_looks(item, looks.examined, rungs)
 
     async def _write_rungs(self, owned: Owned, looks: Looks) -> tuple[Rung, ...]:
         """Return the ladder; what stands there in the same size is not written again."""
         prefix = derived_prefix(owned.user_id, owned.job_id)
         there = {each.path: each.size for each in await self._store.list(prefix)}
-        rungs = []
-        for rung, (small, data) in enumerate(zip(looks.examined.thumbnails, looks.thumbnails, strict=True)):
-            path = thumbnail_path(owned.user_id, owned.job_id, rung, index=owned.index)
+
+        async def write(path: str, data: bytes, content_type: str) -> None:
             if there.get(path) != len(data):
-                await self._store.upload(path, data, "image/webp")
-            rungs.append(Rung(path, small.width, small.height))
-        return tuple(rungs)
+                await self._store.upload(path, data, content_type)
+
+        paths = [
+            thumbnail_path(owned.user_id, owned.job_id, rung, index=owned.index)
+            for rung in range(len(LADDER))
+        ]
+        return await write_rungs(write, looks, paths)
 
     async def _title(self, owned: Owned, prompt: str | None) -> str:
         """Name an item as it was named first: an upload by its file, a result by its prompt."""

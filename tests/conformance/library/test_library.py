@@ -10,6 +10,7 @@ from media_pipeline.db.statements import Statement
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.item import Item
 from media_pipeline.media.library import Library, Listing, MediaNotFound, Sort, keep_item
+from media_pipeline.media.search import find_few
 from media_pipeline.storage.paths import user_root
 
 ANN, BOB = UserId("ann"), UserId("bob")
@@ -102,9 +103,24 @@ async def test_rare_and_common_words_give_the_same_answer(
     for sort in ("newest", "oldest", "largest"):
         few = await names(library, words="gull se", sort=sort)
         with monkeypatch.context() as patch:
-            patch.setattr("media_pipeline.media.library._FEW", 0)
+            patch.setattr("media_pipeline.media.search.FEW", 0)
             assert await names(library, words="gull se", sort=sort) == few
         assert sorted(few) == ["00", "04", "08", "12", "16"]
+
+
+async def test_two_common_words_that_few_items_share_are_looked_up(
+    database: Database, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of words that many items have, those which have both are found in the index; nothing else is read."""
+    monkeypatch.setattr("media_pipeline.media.search.FEW", 4)
+    prompts = ["boat sea"] * 8 + ["cat sea"] * 8 + ["boat cat sea"] * 3
+    await keep(database, *(item(f"{n:02}", prompt=prompt) for n, prompt in enumerate(prompts)))
+    found = await find_few(database, ANN, ["s", "b", "c"], marks=["=image"])
+    assert sorted(found or []) == [f"media/ann/images/{n}" for n in (16, 17, 18)]
+    assert sorted(await names(library, words="s b c")) == ["16", "17", "18"]
+    monkeypatch.setattr("media_pipeline.media.search.MANY", 11)
+    assert await find_few(database, ANN, ["b", "c"], marks=[]) is None
+    assert sorted(await names(library, words="b c")) == ["16", "17", "18"]
 
 
 async def test_kind_and_source_narrow(database: Database, library: Library) -> None:

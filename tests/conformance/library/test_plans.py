@@ -23,6 +23,8 @@ PARAMS: Params = {
     "path_array": '{"media/ann/images/7"}',
     "word": b"w1",
     "beyond": b"w1\xff",
+    "other": b"w2",
+    "beyond_other": b"w2\xff",
     "most": 1000,
     "limit": 51,
 }
@@ -33,6 +35,7 @@ INDEX = {
     "newest_found": "media_pkey",
     "count_matches": "media_words_pkey",
     "matches": "media_words_pkey",
+    "matches_of_both": "media_words_pkey",
 }
 AUTOMATIC = {"media_pkey": "sqlite_autoindex_media_1", "media_words_pkey": "PRIMARY KEY"}
 

@@ -13,16 +13,20 @@ from xml.etree import ElementTree as ET
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 from PIL import Image, ImageCms, PngImagePlugin
 
 from media_pipeline.media import pictures
 from media_pipeline.media.boxes import Box, read_boxes
 from media_pipeline.media.marks import Chunk, read_chunks
 from media_pipeline.media.pictures import BadPicture
+from media_pipeline.media.workshop import films
 from media_pipeline.media.workshop.films import examine_film
 from media_pipeline.media.workshop.orders import Examined, Transcode
 from media_pipeline.media.workshop.reels import edit_film
 from media_pipeline.media.workshop.stills import examine_still
+from tests import corpus
+from tests.corpus import MOV, MP4, SAMPLES, VARIABLE, WEBM, Sample
 
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia"
 XMP = pictures.xmp_packet(SOURCE, software="Media Pipeline <&>")
@@ -223,6 +227,71 @@ def test_a_film_is_measured_by_its_first_frame(tmp_path: Path) -> None:
     """A film's size, length and type come from decoding it."""
     seen, _ = look(film(tmp_path / "a.mp4"), "video/mp4")
     assert (seen.width, seen.height, seen.content_type, seen.duration) == (64, 48, "video/mp4", 1.2)
+
+
+FILMS = {name: sample for name, sample in SAMPLES.items() if sample.answer in (MP4, MOV, WEBM, VARIABLE)}
+
+
+def facts(file: Path, *, closely: bool) -> object:
+    """Return what a film is: as its header says, or as a decoder says that looked into every stream."""
+    with films.opened(file, closely=closely) as (container, stream):
+        said = films.said_seconds(container, stream), container.start_time, stream.average_rate
+        frame = films.first_frame(container, stream)
+        return *said, films.film_type(container), frame.rotation, films.square_size(frame, stream)
+
+
+@pytest.mark.parametrize("sample", FILMS.values(), ids=FILMS)
+def test_a_header_says_what_a_decoder_says(tmp_path: Path, sample: Sample) -> None:
+    """Length, rate, type, rotation and sides of a film that is only opened are those of a closer look."""
+    (tmp_path / "film").write_bytes(sample.make())
+    quick = facts(tmp_path / "film", closely=False)
+    assert quick == facts(tmp_path / "film", closely=True)
+
+
+def test_opening_a_film_decodes_nothing(tmp_path: Path) -> None:
+    """A film is opened by its header alone: no decoder has told how its pixels are laid out."""
+    film(tmp_path / "a.mp4")
+    with films.opened(tmp_path / "a.mp4") as (container, stream):
+        assert (stream.width, stream.height, stream.codec_context.pix_fmt) == (64, 48, None)
+        assert films.first_frame(container, stream).format.name == "yuv420p"
+
+
+def with_sides(data: bytes, width: int, height: int) -> bytes:
+    """Return an HEVC film whose header says these sides."""
+    sides = data.index(b"hev1", data.index(b"stsd")) + 28
+    return data[:sides] + width.to_bytes(2) + height.to_bytes(2) + data[sides + 4 :]
+
+
+def test_a_header_without_sides_is_looked_behind(tmp_path: Path) -> None:
+    """Where the header does not say how large a film is, its frames do."""
+    (tmp_path / "film").write_bytes(with_sides(corpus.film("libx265"), 0, 0))
+    with films.opened(tmp_path / "film") as (_, stream):
+        assert (stream.width, stream.height) == (corpus.WIDTH, corpus.HEIGHT)
+
+
+def test_a_header_that_lies_hides_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A film whose frames are larger than its header says is refused by its frames."""
+    (tmp_path / "film").write_bytes(with_sides(corpus.film("libx265"), 16, 16))
+    monkeypatch.setattr(films, "MAX_PIXELS", corpus.WIDTH * corpus.HEIGHT - 1)
+    with films.opened(tmp_path / "film") as (container, stream):
+        assert stream.width == 16
+        with pytest.raises(BadPicture, match="room"):
+            films.first_frame(container, stream)
+
+
+def test_pixels_that_only_the_frames_call_oblong_are_made_square(tmp_path: Path) -> None:
+    """The shape of a pixel is taken from the stream where the container does not say it."""
+    film(tmp_path / "a.mp4")
+    with av.open(str(tmp_path / "a.mp4")) as source, av.open(str(tmp_path / "b.mp4"), "w") as out:
+        copy = out.add_stream_from_template(source.streams.video[0])
+        shape = BitStreamFilterContext("h264_metadata=sample_aspect_ratio=2/1", source.streams.video[0], copy)
+        for packet in source.demux(video=0):
+            for shaped in shape.filter(packet if packet.dts is not None else None):
+                shaped.stream = copy
+                out.mux(shaped)
+    data = (tmp_path / "b.mp4").read_bytes()
+    assert b"pasp" not in data
+    assert size(data, "video/mp4") == (128, 48)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,15 @@ SELECT count(*) AS matches FROM (
 SELECT path FROM media_words
 WHERE user_id = :user_id AND word >= :word AND word < :beyond;
 
+-- name: matches_of_both
+-- The items that have a word beginning so and one beginning otherwise, up to a number.
+SELECT path FROM media_words
+WHERE user_id = :user_id AND word >= :word AND word < :beyond
+INTERSECT
+SELECT path FROM media_words
+WHERE user_id = :user_id AND word >= :other AND word < :beyond_other
+LIMIT :most;
+
 -- name: forget_words
 -- Let search find an item no more.
 DELETE FROM media_words

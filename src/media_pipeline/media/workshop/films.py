@@ -1,7 +1,8 @@
 """Films: opened by one demuxer alone, measured, read to their end, shown by their first frame.
 
 Everything here blocks and runs in a child process. A film is read through one open file, so nothing that it
-points at (playlists, references, addresses) is ever opened.
+points at (playlists, references, addresses) is ever opened. What a film is stands in its header, so opening
+it decodes nothing; that it can be decoded, its first frame shows.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _MOV_BOXES: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _WEBM_CODECS: Final = frozenset({"vp8", "vp9", "av1", "opus", "vorbis"})
 _CODECS: Final = _WEBM_CODECS | {"h264", "hevc", "mpeg4", "mjpeg", "prores"}
 """Moving pictures that are decoded; every other decoder of the library stays shut."""
+_HEADER_ALONE: Final = {"codec_whitelist": "none"}
+"""Of the demuxer, which would decode a frame of each stream to learn more than its header says."""
 _NEAR_END: Final = 2.0
 _RIGHT_ANGLE: Final = 90
 
@@ -47,14 +50,22 @@ def examine_film(file: Path, folder: Path) -> Examined:
 
 
 @contextmanager
-def opened(file: Path) -> Generator[tuple[InputContainer, VideoStream], None, None]:
-    """Open a film and its first moving pictures."""
+def opened(file: Path, *, closely: bool = False) -> Generator[tuple[InputContainer, VideoStream], None, None]:
+    """Open a film and its first moving pictures; `closely` decodes some of each stream, as encoding needs."""
+    options = {} if closely else _HEADER_ALONE
     with (
         refusing("film"),
         file.open("rb") as source,
-        av.open(source, "r", format=_demuxer(source), metadata_errors="replace") as container,
+        av.open(
+            source, "r", format=_demuxer(source), metadata_errors="replace", options=options
+        ) as container,
     ):
-        yield container, _video(container)
+        stream = _video(container)
+        if closely or stream.width * stream.height:
+            yield container, stream
+            return
+    with opened(file, closely=True) as looked:
+        yield looked
 
 
 def first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame:
@@ -62,6 +73,7 @@ def first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame
     frame = next(container.decode(stream), None)
     if frame is None:
         raise BadPicture("The film has no frame that can be decoded.")
+    _check_size(frame)
     return frame
 
 
@@ -74,7 +86,7 @@ def upright(frame: av.VideoFrame, stream: VideoStream) -> Image.Image:
 
 def square_size(frame: av.VideoFrame, stream: VideoStream) -> tuple[int, int]:
     """Return a frame's sides before it is turned, were its pixels square."""
-    ratio = stream.sample_aspect_ratio
+    ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     return (round(frame.width * ratio) if ratio else frame.width), frame.height
 
 
@@ -136,11 +148,16 @@ def _video(container: InputContainer) -> VideoStream:
     stream = next(_moving(container), None)
     if stream is None:
         raise BadPicture("The file has no moving pictures.")
-    if stream.width * stream.height > MAX_PIXELS:
-        raise BadPicture(too_big("film"))
+    _check_size(stream)
     if stream.codec_context.codec.canonical_name not in _CODECS:
         raise BadPicture(f"Films in {stream.codec_context.codec.canonical_name} are not taken.")
     return stream
+
+
+def _check_size(shown: VideoStream | av.VideoFrame) -> None:
+    """Refuse what has too many pixels: a header may say less than its frames have."""
+    if shown.width * shown.height > MAX_PIXELS:
+        raise BadPicture(too_big("film"))
 
 
 def _moving(container: InputContainer) -> Iterator[VideoStream]:

@@ -25,7 +25,8 @@ _FRAMES_A_STEP: Final = 5
 
 def edit_film(file: Path, folder: Path, operation: FilmOperation) -> Steps:
     """Do `operation`, telling frames as they are finished; ends with `Made`."""
-    with opened(file) as (container, stream):
+    closely = not isinstance(operation, Poster | Thumbnail)
+    with opened(file, closely=closely) as (container, stream):
         match operation:
             case Poster(at=at):
                 yield _poster(container, stream, folder, at)
