@@ -30,6 +30,7 @@ from media_pipeline.environment import read_settings
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.program import Program
 from media_pipeline.realtime.bus import Message
+from media_pipeline.server import spare_heap
 
 DATA = b'{"v":1,"pad":"' + b"x" * 196 + b'"}'
 FRAME = b"event: bench\ndata: " + DATA + b"\n\n"
@@ -249,7 +250,10 @@ async def main(name: str) -> None:
     for start in starts:
         await start()
     http = choose_protocol() if name == "ours" else "httptools"
-    config = uvicorn.Config(app, http=http, log_level="error", access_log=False, lifespan="off", backlog=4096)
+    config = uvicorn.Config(
+        app, http=http, log_level="error", access_log=False, lifespan="off", proxy_headers=False, backlog=4096
+    )
+    spare_heap()
     await uvicorn.Server(config).serve([listening])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -66,6 +67,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        spare_heap()
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -87,6 +89,12 @@ class Server(uvicorn.Server):
         self.should_exit = True
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+
+
+def spare_heap() -> None:
+    """Leave what is there for life out of every later collection, which stops all streams meanwhile."""
+    gc.collect()
+    gc.freeze()
 
 
 def serve(settings: Settings, *, roles: frozenset[Role], on_ready: Callable[[str], None]) -> None:
