@@ -18,7 +18,8 @@ token_of = cache(TOKENS.issue)
 
 def request(user: UserId, since: str = "") -> bytes:
     position = f"Last-Event-ID: {since}\r\n" if since else ""
-    return f"GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token_of(user)}\r\n{position}\r\n".encode()
+    token = token_of(user)
+    return f"GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{position}\r\n".encode()
 
 
 class Chunks:
