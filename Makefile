@@ -33,13 +33,13 @@ types: .venv/ready
 contracts: .venv/ready
 	@lint-imports --no-logo
 
-docs: .venv/ready ## Build the site of the pages into build/site
+docs: .venv/ready web/node_modules/ready ## Build the site of the pages, with live examples, into build/site
 	@sh scripts/site.sh
 
 test-web: .venv/ready web/node_modules/ready $(STUDIO) ## The web packages' lint, types, tests and sizes
 	@cd web && npm run --silent check && npm test --silent && npm run --silent size
 
-journey: .venv/ready $(STUDIO) ## Walk through the studio in a real browser
+journey: .venv/ready $(STUDIO) docs ## Walk through the studio and the pages' live examples in a real browser
 	@sh scripts/chromium.sh
 	@cd web && npm run --silent e2e
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Build the site of all pages into build/site. They keep their places, so a link that is true in the repository is true there;
-# one that leads nowhere fails.
+# one that leads nowhere fails. Below each example of a component or a hook stands the same, running.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -14,4 +14,7 @@ for readme in examples/react-app web/packages/realtime web/packages/ui; do
 done
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+find "$pages/docs/components" "$pages/docs/hooks" -name '*.md' -exec sh scripts/live.sh {} \;
+(cd web && npm run --silent build -w @project/live -- --logLevel warn)
+cp -R build/live "$pages/live"
 zensical build --clean --strict >"$log" 2>&1 || { cat "$log" >&2; exit 1; }

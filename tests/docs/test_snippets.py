@@ -39,8 +39,8 @@ def compiled_pages() -> set[str]:
     listed = re.search(r"^const pages = \[(.*?)\];", script, re.MULTILINE | re.DOTALL)
     assert listed is not None
     patterns = re.findall(r"'([^']+)'", listed[1])
-    found = [page for each in patterns for page in glob.glob(each, root_dir=ROOT / "web", recursive=True)]  # noqa: PTH207
-    return {str((ROOT / "web" / page).resolve().relative_to(ROOT)) for page in found}
+    found = [page for each in patterns for page in glob.glob(each, root_dir=ROOT, recursive=True)]  # noqa: PTH207
+    return set(found)
 
 
 def is_proved(block: Block) -> bool:

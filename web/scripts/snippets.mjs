@@ -1,16 +1,12 @@
 // Compile every TypeScript snippet of the docs under strict settings, each a module of its own.
 import { spawnSync } from 'node:child_process';
-import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findExamples } from './examples.mjs';
 
 const web = fileURLToPath(new URL('..', import.meta.url));
-const pages = [
-  '../README.md',
-  '../docs/**/*.md',
-  '../examples/*/README.md',
-  'packages/*/README.md',
-];
+const pages = ['README.md', 'docs/**/*.md', 'examples/*/README.md', 'web/packages/*/README.md'];
 const folder = join(web, 'build', 'snippets');
 
 // What a snippet may take as given.
@@ -39,27 +35,20 @@ writeFileSync(
   }),
 );
 
-const snippets = globSync(pages, { cwd: web }).flatMap(extract);
+const snippets = findExamples(pages);
 if (snippets.length === 0) throw new Error('The docs have no snippet: where have they gone?');
-for (const { name, code } of snippets) writeFileSync(join(folder, name), code);
+for (const snippet of snippets) writeFileSync(join(folder, nameOf(snippet)), writeModule(snippet));
 
 const compiler = join(web, 'node_modules', '.bin', 'tsc');
 const { status } = spawnSync(compiler, ['-p', folder], { cwd: folder, stdio: 'inherit' });
 if (status !== 0) process.exit(1);
 console.log(`${snippets.length} snippets of the docs compile.`);
 
-/** The snippets of a page. Blank lines go before, so that the compiler names the page's own lines. */
-function extract(page) {
-  const text = readFileSync(join(web, page), 'utf8');
-  return [...text.matchAll(/^```(tsx?)\n(.*?)^```$/gms)].map(([, kind, code], index) => {
-    return { name: nameOf(page, index, kind), code: `${blank(text, code)}${code}export {};\n` };
-  });
+/** Blank lines go before, so that the compiler names the page's own lines. */
+function writeModule({ code, line }) {
+  return `${'\n'.repeat(line - 1)}${code}export {};\n`;
 }
 
-function blank(text, code) {
-  return '\n'.repeat(text.slice(0, text.indexOf(code)).split('\n').length - 1);
-}
-
-function nameOf(page, index, kind) {
-  return `${page.replace(/^(\.\.\/)+/, '').replaceAll('/', '.')}.${index + 1}.${kind}`;
+function nameOf({ page, number, kind }) {
+  return `${page.replaceAll('/', '.')}.${number}.${kind}`;
 }
