@@ -6,9 +6,10 @@ import asyncio
 import socket
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from tests.servers.redis import redis_server
 
@@ -18,7 +19,6 @@ from media_pipeline.ids import JobId, UserId
 from media_pipeline.realtime.bus import Message
 from media_pipeline.realtime.redis import RedisBus
 from media_pipeline.realtime.redis_line import RedisLine
-from media_pipeline.realtime.redis_link import Link
 from media_pipeline.realtime.sse import encode_frame
 from media_pipeline.redis_url import RedisUrl
 
@@ -125,13 +125,8 @@ def _running(name: str) -> Iterator[tuple[Server, str]]:
 async def _measure(
     server: Server, url: str, count: int, *, users: int, rate: int, seconds: float
 ) -> dict[str, float]:
-    line = RedisLine(RedisUrl.parse(url), clock=SystemClock())
-    bus = RedisBus(line, clock=SystemClock())
-    try:
-        tell = _teller(server.name, bus, await line.reach(5))
+    async with TELLERS[server.name](url) as tell:
         return await _send(server, tell, count, users=users, rate=rate, seconds=seconds)
-    finally:
-        await bus.aclose()
 
 
 async def _send(
@@ -145,7 +140,7 @@ async def _send(
                 data = b'{"at":%d,"pad":"%b"}' % (time.perf_counter_ns(), b"x" * 170)
                 await tell(f"user{sent % users}", data)
                 sent += 1
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(0.001)  # less is none at all to uvloop, and a core that only turns
         spent = server.cpu() - cpu
         told = [len(range(user, sent, users)) for user in range(users)]
         expected = sum(times * len(range(user, count, users)) for user, times in enumerate(told))
@@ -170,18 +165,55 @@ async def _arrived(expected: int) -> list[float]:
     return Stream.ages
 
 
-def _teller(name: str, bus: RedisBus, link: Link) -> Tell:
-    """Return how an event is sent to one user, each in the way that its server listens for."""
+@asynccontextmanager
+async def _ours(url: str) -> AsyncIterator[Tell]:
+    bus = RedisBus(RedisLine(RedisUrl.parse(url), clock=SystemClock()), clock=SystemClock())
 
-    async def ours(user: str, data: bytes) -> None:
+    async def tell(user: str, data: bytes) -> None:
         key = str(time.perf_counter_ns())
         await bus.publish(Message(UserId(user), JobId("j"), encode_frame("bench", data), key))
 
-    async def publish(user: str, data: bytes) -> object:
-        return await link.ask("PUBLISH", user, data)
+    try:
+        yield tell
+    finally:
+        await bus.aclose()
 
-    async def append(user: str, data: bytes) -> object:
-        key = f"LITESTAR_CHANNELS_{user.upper()}"
-        return await link.ask("XADD", key, "MAXLEN", "~", 1000, "*", "data", data, "channel", user)
 
-    return ours if name in OURS else append if name == "litestar-stream" else publish
+@asynccontextmanager
+async def _pubsub(url: str) -> AsyncIterator[Tell]:
+    from redis.asyncio import Redis  # noqa: PLC0415 - a peer's own
+
+    async with Redis.from_url(url) as redis:
+        yield redis.publish
+
+
+@asynccontextmanager
+async def _broadcaster(url: str) -> AsyncIterator[Tell]:
+    from broadcaster import Broadcast  # noqa: PLC0415 - a peer's own
+
+    async with Broadcast(url) as broadcast:
+        yield broadcast.publish
+
+
+def _litestar(backend: str) -> Callable[[str], AbstractAsyncContextManager[Tell]]:
+    @asynccontextmanager
+    async def telling(url: str) -> AsyncIterator[Tell]:
+        from litestar.channels.backends import redis as backends  # noqa: PLC0415 - a peer's own
+        from redis.asyncio import Redis  # noqa: PLC0415 - a peer's own
+
+        async with Redis.from_url(url) as redis:
+            publish = getattr(backends, backend)(redis=redis, **HISTORY.get(backend, {})).publish
+            yield lambda user, data: publish(data, [user])
+
+    return telling
+
+
+HISTORY: Final = {"RedisChannelsStreamBackend": {"history": 1000}}
+TELLERS: Final[dict[str, Callable[[str], AbstractAsyncContextManager[Tell]]]] = {
+    "ours": _ours,
+    "pubsub": _pubsub,
+    "broadcaster": _broadcaster,
+    "litestar": _litestar("RedisChannelsPubSubBackend"),
+    "litestar-stream": _litestar("RedisChannelsStreamBackend"),
+}
+"""How an event is sent to one user: by whatever each offers who sends."""

@@ -1,7 +1,8 @@
 """The servers that `bench.realtime` puts beside each other: `python -m bench.realtime_servers NAME`.
 
 Each streams to whoever asks `GET /events` with `Authorization: Bearer USER`, sends one event of the same
-240 bytes to everybody on `POST /publish?n=COUNT`, and prints its port. `ours` is the whole program.
+240 bytes to everybody on `POST /publish?n=COUNT`, and prints its port. `ours` and `portable` are the whole
+program, set up as `serve` does it; peers are so as uvicorn runs them.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from bench.realtime_clients import OURS
 from media_pipeline.api.server_protocol import choose_protocol
 from media_pipeline.app import create_service
 from media_pipeline.environment import read_settings
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.program import Program
 from media_pipeline.realtime.bus import Message
+from media_pipeline.server import spare_heap
 
 DATA = b'{"v":1,"pad":"' + b"x" * 196 + b'"}'
 FRAME = b"event: bench\ndata: " + DATA + b"\n\n"
@@ -250,6 +253,9 @@ async def main(name: str) -> None:
         await start()
     http = choose_protocol() if name == "ours" else "httptools"
     config = uvicorn.Config(app, http=http, log_level="error", access_log=False, lifespan="off", backlog=4096)
+    if name in OURS:
+        config.proxy_headers = config.server_header = False
+        spare_heap()
     await uvicorn.Server(config).serve([listening])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -74,6 +75,7 @@ class Server(uvicorn.Server):
         await asyncio.wait([starting])
         if not starting.cancelled() and starting.exception() is None:
             await self._listening.wait()
+            spare_heap()
             self._on_ready()
             await self._program.part_ended()
         self.should_exit = True
@@ -101,6 +103,12 @@ class Server(uvicorn.Server):
         self.should_exit = True
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+
+
+def spare_heap() -> None:
+    """Leave what is there for life out of every later collection, which stops all streams meanwhile."""
+    gc.collect()
+    gc.freeze()
 
 
 def serve(settings: Settings, *, roles: frozenset[Role], on_ready: Callable[[str], None]) -> None:

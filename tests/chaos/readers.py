@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import cache
 
 from media_pipeline.api.auth import Tokens
 from media_pipeline.ids import UserId
@@ -11,11 +12,13 @@ from media_pipeline.realtime.sse import Decoder, ServerSentEvent
 from tests.acceptance.process import SECRET, Service
 
 TOKENS = Tokens(SECRET)
+token_of = cache(TOKENS.issue)
+"""Clients keep their token."""
 
 
 def request(user: UserId, since: str = "") -> bytes:
     position = f"Last-Event-ID: {since}\r\n" if since else ""
-    token = TOKENS.issue(user)
+    token = token_of(user)
     return f"GET /events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{position}\r\n".encode()
 
 

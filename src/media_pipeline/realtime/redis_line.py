@@ -63,6 +63,8 @@ class RedisLine:
 
     async def reach(self, seconds: float) -> Link:
         """Return the link; `BusError` if it is down for `seconds`, or is so already."""
+        if self.link is not None and not self._closed:
+            return self.link  # most calls, and a timer costs more than the rest of a publish
         self.open()
         with contextlib.suppress(TimeoutError):
             # Counted from the loss: an outage that lasts holds up nobody again.

@@ -51,6 +51,7 @@ class Link(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._waiting: deque[Take] = deque()
         self._words: list[bytes] = []
+        self._spoke = False
         self._transport: asyncio.Transport | None = None
         self._reason = "closed by the server"
         self._heard = True
@@ -155,15 +156,24 @@ class Link(asyncio.Protocol):
             self.drop(f"a subscription was refused: {reply}")
 
     def _say(self, *words: Word) -> None:
-        # Commands of one loop turn leave in one write.
-        if not self._words:
+        command = hiredis.pack_command(words)  # type: ignore[arg-type] # the stub knows one word only
+        if self._spoke:
+            self._words.append(command)
+        else:
+            # The first of a loop turn leaves at once, all others of it in one write.
+            self._spoke = True
             self._loop.call_soon(self._speak)
-        self._words.append(hiredis.pack_command(words))  # type: ignore[arg-type] # the stub knows one word only
+            self._write(command)
 
     def _speak(self) -> None:
+        self._spoke = False
         words, self._words = self._words, []
+        if words:
+            self._write(b"".join(words))
+
+    def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(words))
+            self._transport.write(data)
 
 
 def _drop_reply(reply: Reply) -> None:
