@@ -20,7 +20,8 @@ import uvicorn
 from media_pipeline.api.server_protocol import choose_protocol
 from media_pipeline.app import create_service
 from media_pipeline.errors import MediaPipelineError
-from media_pipeline.program import Program, Role
+from media_pipeline.parts import Role
+from media_pipeline.program import Program
 from media_pipeline.settings import Settings
 
 REQUEST_GRACE: Final = 5
