@@ -104,7 +104,7 @@ async def measure(name: str, database: Database) -> None:
         await database.apply([effect for item in items[start : start + BATCH] for effect in keep_item(item)])
     each = (time.perf_counter() - began) / ITEMS
     if database.dialect == "postgres":  # as its autovacuum would by and by
-        await database.alter([Effect(Statement("analyze", "ANALYZE"), {})])
+        await database.alter([Effect(Statement("vacuum", "VACUUM ANALYZE"), {})])
     print(f"\n{name}: {ITEMS:,} items, kept in {each * 1e6:.0f} us each")
     store = MemoryStore("", clock=FakeClock(), secret=b"x" * 32, max_upload_bytes=1, max_bytes=1)
     library = Library(database, store)
