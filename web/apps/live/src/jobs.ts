@@ -3,7 +3,7 @@ import { BANDS, beginPainting } from './picture.ts';
 import { keep, type Shelf, take } from './shelf.ts';
 
 /** A job's record, as `GET /jobs/{jobId}` answers it. */
-export interface Record {
+export interface Job {
   jobId: string;
   kind: string;
   state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
@@ -21,14 +21,14 @@ export interface Record {
 export interface Work {
   feed: Feed;
   shelf: Shelf;
-  jobs: Map<string, Record>;
+  jobs: Map<string, Job>;
 }
 
 const PAUSE = 350;
 
 /** Keep a job, tell of it and begin; the answer is its id. */
-export function begin(work: Work, kind: string, request: Record['request'], retryOf?: string) {
-  const job: Record = {
+export function begin(work: Work, kind: string, request: Job['request'], retryOf?: string) {
+  const job: Job = {
     jobId: crypto.randomUUID(),
     kind,
     state: 'queued',
@@ -47,18 +47,18 @@ export function begin(work: Work, kind: string, request: Record['request'], retr
 }
 
 /** End a job that has not ended. */
-export function cancel({ feed }: Work, job: Record) {
+export function cancel({ feed }: Work, job: Job) {
   job.state = 'cancelled';
   job.finishedAt = new Date().toISOString();
   feed.tell('job_cancelled', { jobId: job.jobId });
 }
 
-export function isOver({ state }: Record): boolean {
+export function isOver({ state }: Job): boolean {
   return state !== 'queued' && state !== 'running';
 }
 
 /** Look into a file that was sent, and end its job with the item. */
-export function ingest(work: Work, job: Record, name: string, file: Blob) {
+export function ingest(work: Work, job: Job, name: string, file: Blob) {
   return run(work, job, 'upload', async () => {
     const [kind] = file.type.split('/');
     if (kind !== 'image' && kind !== 'video')
@@ -75,7 +75,7 @@ export function ingest(work: Work, job: Record, name: string, file: Blob) {
   });
 }
 
-async function run({ feed }: Work, job: Record, family: string, steps: () => Promise<void>) {
+async function run({ feed }: Work, job: Job, family: string, steps: () => Promise<void>) {
   await pause(PAUSE);
   if (isOver(job)) return;
   job.state = 'running';
@@ -83,7 +83,7 @@ async function run({ feed }: Work, job: Record, family: string, steps: () => Pro
   await steps();
 }
 
-async function generate(work: Work, job: Record) {
+async function generate(work: Work, job: Job) {
   const prompt = String(job.request.prompt ?? '');
   const [wanted, seed] = [Number(job.request.n ?? 1), Number(job.request.seed ?? Date.now() % 1e6)];
   const items = [];
@@ -113,7 +113,7 @@ async function generate(work: Work, job: Record) {
 }
 
 /** What every operation makes here: the same picture again, as an item of its own. */
-async function copy(work: Work, job: Record) {
+async function copy(work: Work, job: Job) {
   const source = take(work.shelf, String(job.request.path));
   if (!source) return fail(work, job, 'process_failed', 'The item is gone.');
   advance(work, job, 0.5, 'half of it');
@@ -127,20 +127,20 @@ async function copy(work: Work, job: Record) {
   succeed(work, job, 'process_complete', { url: kept.url, path: kept.path, item: kept });
 }
 
-function advance({ feed }: Work, job: Record, share: number, message: string) {
+function advance({ feed }: Work, job: Job, share: number, message: string) {
   job.progress = Math.floor(share * 100);
   job.message = message;
   const family = job.kind === 'process' ? 'process' : 'generation';
   feed.tell(`${family}_progress`, { jobId: job.jobId, progress: job.progress, message });
 }
 
-function succeed({ feed }: Work, job: Record, event: string, result: object) {
+function succeed({ feed }: Work, job: Job, event: string, result: object) {
   Object.assign(job, { state: 'succeeded', progress: 100, result });
   job.finishedAt = new Date().toISOString();
   feed.tell(event, { jobId: job.jobId, result });
 }
 
-function fail({ feed }: Work, job: Record, event: string, why: string) {
+function fail({ feed }: Work, job: Job, event: string, why: string) {
   const error = { error: why, code: 'unsupported_media', retryable: false };
   Object.assign(job, { state: 'failed', error, finishedAt: new Date().toISOString() });
   feed.tell(event, { jobId: job.jobId, ...error });

@@ -1,5 +1,5 @@
 import { createFeed } from './feed.ts';
-import { begin, cancel, ingest, isOver, type Record as Job, type Work } from './jobs.ts';
+import { begin, cancel, ingest, isOver, type Job, type Work } from './jobs.ts';
 import { list, type Shelf } from './shelf.ts';
 
 /** Where files are sent: another origin than the service's, as in earnest. */
