@@ -5,7 +5,7 @@ set -eu
 name=$(basename "$1" .md)
 awk -v name="$name" '
     { print }
-    /^```tsx$/ { inside = 1; number += 1 }
+    /^```tsx?$/ { number += 1; inside = ($0 == "```tsx") }
     /^```$/ && inside {
         inside = 0
         printf "\n<iframe title=\"%s, live\" src=\"../../live/index.html?of=%s.%d\" loading=\"lazy\" ", name, name, number

@@ -5,7 +5,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
-import { findExamples } from '../scripts/examples.mjs';
+import { findLive } from '../scripts/examples.mjs';
 import { expect, png, test } from './fixtures.ts';
 
 /** What `make docs` has built, served below a path as a project's pages are. */
@@ -122,7 +122,7 @@ test.afterAll(() => {
   server.close();
 });
 
-const examples = findExamples(['docs/components/*.md', 'docs/hooks/*.md']);
+const examples = findLive();
 
 test('each component and each hook has a page with an example that runs', () => {
   const pages = ['components', 'hooks'].flatMap((folder) =>
@@ -131,8 +131,7 @@ test('each component and each hook has a page with an example that runs', () => 
   expect(new Set(examples.map(({ page }) => page))).toEqual(new Set(pages));
 });
 
-for (const { page: file, number } of examples) {
-  const name = `${file.slice(file.lastIndexOf('/') + 1, -'.md'.length)}.${number}`;
+for (const { page: file, name } of examples) {
   test(`the example ${name} runs on its page`, async ({ page }) => {
     const strangers: string[] = [];
     page.on('request', (request) => {

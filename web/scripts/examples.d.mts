@@ -6,3 +6,4 @@ export interface Example {
   line: number;
 }
 export function findExamples(pages: string[]): Example[];
+export function findLive(): (Example & { name: string })[];

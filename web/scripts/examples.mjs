@@ -10,6 +10,19 @@ export function findExamples(pages) {
   return globSync(pages, { cwd: root }).sort().flatMap(readPage);
 }
 
+/** Those that run on their page: what shows something, of components and hooks. */
+export function findLive() {
+  const found = findExamples(['docs/components/*.md', 'docs/hooks/*.md']);
+  return found
+    .filter(({ kind }) => kind === 'tsx')
+    .map((each) => ({ ...each, name: nameOf(each) }));
+}
+
+/** `docs/hooks/useJob.md`, 2: `useJob.2`. */
+function nameOf({ page, number }) {
+  return `${page.slice(page.lastIndexOf('/') + 1, -'.md'.length)}.${number}`;
+}
+
 function readPage(page) {
   const text = readFileSync(join(root, page), 'utf8');
   return [...text.matchAll(/^```(tsx?)\n(.*?)^```$/gms)].map(([, kind, code], index) => {

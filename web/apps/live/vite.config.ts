@@ -1,13 +1,12 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
-import { findExamples } from '../../scripts/examples.mjs';
+import { findLive } from '../../scripts/examples.mjs';
 
 const PREFIX = 'example:';
 
 /** Makes a module of each example on the pages of components and hooks, as it stands there. */
 function examples(): Plugin {
-  const found = findExamples(['docs/components/*.md', 'docs/hooks/*.md']);
-  const code = new Map(found.map((each) => [nameOf(each.page, each.number), each.code]));
+  const code = new Map(findLive().map((each) => [each.name, each.code]));
   const loaders = [...code.keys()].map(
     (name) => `'${name}': () => import('${PREFIX}${name}.tsx'),`,
   );
@@ -19,11 +18,6 @@ function examples(): Plugin {
       if (id.startsWith(PREFIX)) return code.get(id.slice(PREFIX.length, -'.tsx'.length));
     },
   };
-}
-
-/** `docs/hooks/useJob.md`, 2: `useJob.2`. */
-function nameOf(page: string, number: number): string {
-  return `${page.slice(page.lastIndexOf('/') + 1, -'.md'.length)}.${number}`;
 }
 
 export default defineConfig({
