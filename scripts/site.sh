@@ -14,7 +14,9 @@ for readme in examples/react-app web/packages/realtime web/packages/ui; do
 done
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-find "$pages/docs/components" "$pages/docs/hooks" -name '*.md' -exec sh scripts/live.sh {} \;
+for page in "$pages"/docs/components/*.md "$pages"/docs/hooks/*.md; do
+    sh scripts/live.sh "$page"
+done
 (cd web && npm run --silent build -w @project/live -- --logLevel warn)
 cp -R build/live "$pages/live"
 zensical build --clean --strict >"$log" 2>&1 || { cat "$log" >&2; exit 1; }

@@ -25,8 +25,8 @@ from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import UserId
 from media_pipeline.media.erase import Erased
 from media_pipeline.media.reindex import Verdict
-from media_pipeline.parts import DEV, Role
-from media_pipeline.program import SERVE, TEND, Program
+from media_pipeline.parts import DEV, SERVE, TEND, Role
+from media_pipeline.program import Program
 from media_pipeline.remote import Remote
 from media_pipeline.settings import Settings
 from media_pipeline.telemetry import configure_logging

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Final, get_args
 
 from media_pipeline.clock import Clock
 from media_pipeline.db.database import Database
@@ -33,12 +33,17 @@ def build_bus(line: RedisLine | None, *, clock: Clock) -> Bus:
     return MemoryBus(clock=clock) if line is None else RedisBus(line, clock=clock)
 
 
+SEAT_LEASE: Final = 6.0
+"""Seconds: whoever was on a service that was killed comes back to another one within them."""
+
+
 def build_seats(settings: Settings, line: RedisLine | None, *, clock: Clock) -> Seats:
     """Return what counts each user's streams: of all processes on `line`, or of this one."""
     limit = settings.media_streams_per_user
     if line is None:
         return OwnSeats(limit)
-    return RedisSeats(line, limit=limit, clock=clock, lease=settings.media_lease_seconds)
+    lease = min(SEAT_LEASE, settings.media_lease_seconds)
+    return RedisSeats(line, limit=limit, clock=clock, lease=lease)
 
 
 def build_doorbell(line: RedisLine | None) -> Doorbell:

@@ -46,6 +46,10 @@ from media_pipeline.stores import build_addresses, build_store
 
 Role = Literal["serve", "work"]
 DEV: Final[frozenset[Role]] = frozenset({"serve", "work"})
+SERVE: Final[frozenset[Role]] = frozenset({"serve"})
+WORK: Final[frozenset[Role]] = frozenset({"work"})
+TEND: Final[frozenset[Role]] = frozenset()
+"""Neither: only what every process does for the queue."""
 PARTING: Final = 30.0
 """Seconds beyond a job's deadline in which its handler ends it by itself."""
 

@@ -26,10 +26,6 @@ from media_pipeline.queue.rescuer import Rescuer
 from media_pipeline.settings import Settings
 
 _log = structlog.get_logger(__name__)
-SERVE: Final[frozenset[Role]] = frozenset({"serve"})
-WORK: Final[frozenset[Role]] = frozenset({"work"})
-TEND: Final[frozenset[Role]] = frozenset()
-"""Neither: only what every process does for the queue."""
 UNFINISHED: Final = ("available", "blocked", "running")
 
 

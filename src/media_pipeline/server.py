@@ -70,16 +70,19 @@ class Server(uvicorn.Server):
             watch.cancel()
             await _ended(starting)
             await self._program.stop()
+            await _ended(watch)
 
     async def _exit_with_a_part(self, starting: asyncio.Task[None]) -> None:
         """Half a program is worse than none: whoever supervises it starts it again whole."""
-        await asyncio.wait([starting])
-        if not starting.cancelled() and starting.exception() is None:
-            await self._listening.wait()
-            spare_heap()
-            self._on_ready()
-            await self._program.part_ended()
-        self.should_exit = True
+        try:
+            await asyncio.wait([starting])
+            if not starting.cancelled() and starting.exception() is None:
+                await self._listening.wait()
+                spare_heap()
+                self._on_ready()
+                await self._program.part_ended()
+        finally:
+            self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     media_lease_seconds: Seconds = Field(
         30,
         ge=1,
-        description="how long a silent worker keeps its jobs, a silent service its streams' places",
+        description="how long a silent worker keeps its jobs",
     )
     media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")
     media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")

@@ -14,7 +14,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 import uvloop
 
 from media_pipeline.metrics_server import metrics_served
-from media_pipeline.program import WORK, Program
+from media_pipeline.parts import WORK
+from media_pipeline.program import Program
 from media_pipeline.settings import Settings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

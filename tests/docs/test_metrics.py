@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from media_pipeline.environment import read_settings
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.metrics import MEASURES, REGISTRY, render
-from media_pipeline.program import SERVE, Program
+from media_pipeline.parts import SERVE
+from media_pipeline.program import Program
 from media_pipeline.queue.job import NewJob
 
 ROOT = Path(__file__).parents[2]

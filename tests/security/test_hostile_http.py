@@ -120,7 +120,8 @@ async def test_no_header_of_a_proxy_changes_an_answer(service: Running, api: Api
     assert "evil" not in answer.text
     assert answer.json()["uploadURL"].startswith(str(service.program.settings.base_url))
     path = str((await api.upload(picture()))["objectPath"])
-    plain, other = [await api.ask("GET", "/media", headers=headers) for headers in ({}, forged)]
+    uploads = "/media?source=upload"  # what other tests asked for may be made meanwhile
+    plain, other = [await api.ask("GET", uploads, headers=headers) for headers in ({}, forged)]
     assert path in plain.text
     assert plain.content == other.content
     assert "evil" not in str(
@@ -244,6 +245,16 @@ async def test_a_body_is_deep_to_a_limit(
         "/generate/image", content=body, headers={**api.headers, "Content-Type": "application/json"}
     )
     assert read_problem(answer) == refusal
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16", "utf-32-be"])
+async def test_no_encoding_hides_a_depth(service: Running, api: Api, encoding: str) -> None:
+    """JSON is UTF-8 on the wire; what only a lenient parser would read is refused before it."""
+    body = ('{"prompt": "\\"", "images": ' + "[" * 900 + "]" * 900 + "}").encode(encoding)
+    answer = await service.http.post(
+        "/generate/image", content=body, headers={**api.headers, "Content-Type": "application/json"}
+    )
+    assert read_problem(answer) == (400, "malformed_json")
 
 
 async def test_brackets_in_a_text_are_no_depth(api: Api) -> None:

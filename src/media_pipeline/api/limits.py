@@ -36,6 +36,7 @@ _DEEP: Final = (
     "json_too_deep",
     f"The body has more than {MAX_DEPTH} lists and objects within each other.",
 )
+_NOT_UTF8: Final = (400, "malformed_json", "The body is not JSON in UTF-8.")
 _SLOW: Final = (408, "body_too_slow", "The body did not come in time; send it again.")
 _OTHERS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -154,6 +155,8 @@ class _Body:
             self._signs[sign] -= data.count(sign)
         if min(self._left, *self._signs.values()) < 0 if self._signs else self._left < 0:
             self.refusal = self._large
+        elif self._signs and b"\0" in data:  # as all JSON in UTF-16 has; its depth could not be told
+            self.refusal = _NOT_UTF8
         elif self._signs:
             self._parts.append(data)
             if not self.more and self._opened() > MAX_DEPTH < measure_depth(b"".join(self._parts)):

@@ -66,11 +66,10 @@ class DetachingProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._refusal = LONG_HEAD
-                self.send_400_response("")
+                self._refuse(LONG_HEAD)
             else:
                 self._wait()
-        elif self.cycle.response_complete and self.cycle.more_body:
+        elif self._is_answered():
             self._wait()
 
     def on_message_begin(self) -> None:
@@ -116,10 +115,22 @@ class DetachingProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if self._in_head and self._head_bytes:
-            self._refusal = SLOW_HEAD
+            self._refuse(SLOW_HEAD)
+        else:
+            self.transport.close()
+
+    def _refuse(self, refusal: tuple[int, str, str]) -> None:
+        """Say why and close; amid an earlier request's answer only close, or it would stand in that."""
+        self._refusal = refusal
+        if self._is_answered():
             self.send_400_response("")
         else:
             self.transport.close()
+
+    def _is_answered(self) -> bool:
+        """Tell whether no request waits for an answer; what comes then begins another, or should."""
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's None until the first
+        return cycle is None or cycle.response_complete
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

@@ -18,6 +18,8 @@ FEW: Final = 4000
 """So many items are looked up and sorted; of more, a page is soon found by reading them in order."""
 MANY: Final = 20_000
 """So many are compared with another word's in the index of words, for few may have both."""
+TRIED: Final = 4
+"""So many words are looked for in the index; the longest are in the fewest items as a rule."""
 _SQL: Final = load_dialects("media_pipeline.media", "sql/library")
 
 
@@ -30,7 +32,7 @@ async def find_few(
     """
     counts = {}
     most = MANY if len(words) > 1 else FEW
-    for word in [*sorted(words, key=len, reverse=True), *marks]:
+    for word in [*sorted(words, key=len, reverse=True)[:TRIED], *marks]:
         bound = FEW if word in marks else most
         count = await _count(database, _span(user_id, word), bound)
         if count < FEW:

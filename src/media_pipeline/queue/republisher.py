@@ -7,7 +7,7 @@ unsettled, and this loop announces it again. Old settled jobs are forgotten here
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -44,7 +44,7 @@ class Republisher:
         self._keep = keep
         self._clock = clock or SystemClock()
         self._hurried = asyncio.Event()
-        self._untold = 0
+        self._untold: set[JobId] = set()
 
     def hurry(self) -> None:
         """Settle also what ended just now: whoever had to be told can be reached again."""
@@ -70,14 +70,14 @@ class Republisher:
 
     async def _round(self, *, patience: float) -> None:
         try:
-            self._note(await self._settle(patience=patience))
+            await self._note(await self._settle(patience=patience))
             await self._queue.prune(older_than=self._keep)
         except DatabaseUnavailable as error:
             _log.warning("republisher.failed", error=str(error))
 
-    async def _settle(self, *, patience: float) -> list[Exception]:
+    async def _settle(self, *, patience: float) -> dict[JobId, Exception]:
         """Announce every unsettled end and return what failed; one that does holds up none behind it."""
-        failed: list[Exception] = []
+        failed: dict[JobId, Exception] = {}
         tried: set[JobId] = set()
         while True:
             jobs = await self._queue.unsettled(older_than=patience, limit=BATCH + len(tried))
@@ -88,12 +88,18 @@ class Republisher:
             for first in range(0, len(fresh), AT_ONCE):
                 some = fresh[first : first + AT_ONCE]
                 told = await asyncio.gather(*(try_end(self._announcer, job) for job in some))
-                failed += filter(None, told)
+                failed |= {job.id: error for job, error in zip(some, told, strict=True) if error}
 
-    def _note(self, failed: Sequence[Exception]) -> None:
-        """Log when ends begin to stay untold, and when none does any more: an outage is two lines."""
+    async def _note(self, failed: Mapping[JobId, Exception]) -> None:
+        """Log when ends begin to stay untold, and when none of them does any more: an outage is two lines."""
         if failed and not self._untold:
-            _log.warning("republisher.untold", jobs=len(failed), error=repr(failed[0]))
-        elif self._untold and not failed:
-            _log.info("republisher.told", jobs=self._untold)
-        self._untold = len(failed)
+            _log.warning("republisher.untold", jobs=len(failed), error=repr(next(iter(failed.values()))))
+        self._untold |= failed.keys()
+        if self._untold and not failed and not await self._is_any_untold():
+            _log.info("republisher.told", jobs=len(self._untold))
+            self._untold.clear()
+
+    async def _is_any_untold(self) -> bool:
+        """Tell whether an end that could not be told still waits, if only for its time to come again."""
+        oldest = await self._queue.unsettled(older_than=0.0, limit=BATCH + len(self._untold))
+        return any(job.id in self._untold for job in oldest)
