@@ -15,10 +15,14 @@ from typing import Final
 
 import pytest
 
+from media_pipeline.environment import read_settings
 from media_pipeline.ids import UserId
+from media_pipeline.program import Program
 from media_pipeline.realtime.sse import ServerSentEvent
 from tests.acceptance.fleet import PATIENCE, Fleet, Process, check_remains, fleet_in, report
+from tests.acceptance.process import SECRET
 from tests.integration.program import TERMINAL, Api
+from tests.servers.gcs_server import gcs_server
 from tests.servers.postgres import shared_server
 from tests.servers.redis import redis_server
 
@@ -108,12 +112,26 @@ async def open_streams(fleet: Fleet, users: Sequence[str], load: Load) -> list[R
 
 
 async def check_soak(folder: Path, *, minutes: float) -> None:
+    """Over a bucket, for each process over a folder holds a catalog of all that is in it."""
     seconds, users = 60 * minutes, [f"soak-{number}" for number in range(USERS)]
-    with redis_server() as redis:
+    database = shared_server().create_database("soak")
+    with redis_server() as redis, gcs_server() as gcs:
+        bucket = {
+            "gcs_bucket": gcs.new_bucket(),
+            "gcs_service_account_json": gcs.account,
+            "storage_emulator_host": gcs.url,
+        }
+        settings = read_settings(auth_jwt_secret=SECRET, database_url=database, redis_url=redis.url, **bucket)
         async with AsyncExitStack() as stack:
-            database = shared_server().create_database("soak")
             fleet = await stack.enter_async_context(
-                fleet_in(folder, database=database, redis=redis.url, media_streams_per_user=STREAMS)
+                fleet_in(
+                    folder,
+                    database=database,
+                    redis=redis.url,
+                    store=lambda: Program(settings).store,
+                    media_streams_per_user=STREAMS,
+                    **bucket,
+                )
             )
             worker, _ = await asyncio.gather(fleet.work("--concurrency", "4"), fleet.serve(services=1))
             apis = [await stack.enter_async_context(fleet.user(user)) for user in users]
