@@ -7,23 +7,20 @@ being run by any number of processes at once, so nothing depends on which of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 import structlog
 
 from media_pipeline.arrival import arrive
-from media_pipeline.clock import Clock
 from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.engines import open_database
 from media_pipeline.errors import MediaPipelineError
-from media_pipeline.generation.provider import MediaProvider
 from media_pipeline.media.remover import Remover
-from media_pipeline.parts import DEV, Parts, Role
+from media_pipeline.parts import Parts
 from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
-from media_pipeline.settings import Settings
 
 _log = structlog.get_logger(__name__)
 UNFINISHED: Final = ("available", "blocked", "running")
@@ -36,27 +33,17 @@ class PartDied(MediaPipelineError):
 class Program(Parts):
     """The life of a process's parts."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        roles: frozenset[Role] = DEV,
-        clock: Clock | None = None,
-        providers: list[MediaProvider] | None = None,
-    ) -> None:
-        super().__init__(settings, roles=roles, clock=clock, providers=providers)
-        self.begun = False
-        self.waits = asyncio.Event()
-        self._working: list[asyncio.Task[None]] = []
-        self._loops: list[asyncio.Task[None]] = []
+    begun: bool = False
+    _working: Sequence[asyncio.Task[None]] = ()
+    _loops: Sequence[asyncio.Task[None]] = ()
 
-    async def start(self) -> None:
+    async def start(self, *, on_wait: Callable[[], None] = lambda: None) -> None:
         """Reach the database, take over what an earlier process left, and begin to work.
 
-        With a role it waits for a database server that is away, and sets `waits`; all else raises.
+        With a role it waits for a database server that is away, and calls `on_wait`; all else raises.
         """
         try:
-            await self._begin()
+            await self._begin(on_wait)
         except BaseException:
             await self.stop()
             raise
@@ -93,7 +80,7 @@ class Program(Parts):
         bus = {} if self.line is None else {"bus": self.line.probe}
         return {"database": self._probe_database, **bus}
 
-    async def _begin(self) -> None:
+    async def _begin(self, on_wait: Callable[[], None]) -> None:
         if self.line is not None:
             await self.line.try_once()
         rescuer = Rescuer(
@@ -105,7 +92,7 @@ class Program(Parts):
         )
         reach = partial(self._reach, rescuer)
         if self.roles and self.settings.database_server is not None:
-            await arrive(reach, clock=self.clock, on_wait=self.waits.set)
+            await arrive(reach, clock=self.clock, on_wait=on_wait)
         else:
             await reach()
         if self.settings.forgets_objects:
@@ -116,7 +103,7 @@ class Program(Parts):
         if self.line is not None:
             self.line.catch_up(lambda _link: republisher.hurry())
         remover = Remover(self.library, clock=self.clock)
-        self._working = _begun(self.worker.run()) if "work" in self.roles else []
+        self._working = _begun(self.worker.run()) if "work" in self.roles else ()
         self._loops = _begun(
             rescuer.run(), republisher.run(), remover.run(), self.sweeper.run(), self.fleet.keep()
         )

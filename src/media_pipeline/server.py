@@ -57,8 +57,9 @@ class Server(uvicorn.Server):
 
         While the program waits for its database, what asks for its health is answered.
         """
-        starting = asyncio.create_task(self._program.start())
-        waiting = asyncio.create_task(self._program.waits.wait())
+        waits = asyncio.Event()
+        starting = asyncio.create_task(self._program.start(on_wait=waits.set))
+        waiting = asyncio.create_task(waits.wait())
         await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if starting.done():

@@ -18,16 +18,14 @@ from media_pipeline.ids import UserId
 from tests.acceptance.fleet import PATIENCE, Fleet, find_free_port, fleet_in
 from tests.acceptance.process import SECRET
 from tests.integration.program import Api, read_problem
-from tests.servers.postgres import OwnServer, find_binaries
+from tests.servers.postgres import OwnServer, postgres_server
 from tests.servers.redis import RedisServer, redis_server
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
-    server = OwnServer(find_binaries())
-    server.create()
-    yield server
-    server.remove()
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from media_pipeline.queue.republisher import Republisher
 from media_pipeline.queue.rescuer import Rescuer
 from media_pipeline.queue.worker import Worker, WorkerSettings
 from tests.acceptance.fleet import check_remains, fleet_in, report
-from tests.servers.postgres import OwnServer, find_binaries
+from tests.servers.postgres import OwnServer, postgres_server
 from tests.servers.redis import shared_url
 
 from .clients import Clients
@@ -38,10 +38,8 @@ NOTE = Statement("note", "INSERT INTO notes (job_id) VALUES (:job_id)")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
-    server = OwnServer(find_binaries())
-    server.create()
-    yield server
-    server.remove()
+    with postgres_server() as server:
+        yield server
 
 
 class Audience:

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.acceptance.fleet import PATIENCE, check_remains, report
-from tests.servers.postgres import OwnServer, find_binaries
+from tests.servers.postgres import postgres_server
 from tests.servers.proxy import Fault, FaultProxy
 
 from .clients import Clients
@@ -35,9 +35,7 @@ HOLD = 0.6
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """One service and two workers that all tests here share."""
-    server = OwnServer(find_binaries())
-    try:
-        server.create()
+    with postgres_server() as server:
         async with world_in(
             tmp_path_factory.mktemp("faults"), server, media_lease_seconds=10, media_streams_per_user=20
         ) as world:
@@ -48,8 +46,6 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             yield world
             for process in (*at_work, *fleet.services):
                 await process.stop()
-    finally:
-        server.remove()
 
 
 async def let_happen(proxy: FaultProxy, name: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 
 from tests.acceptance.fleet import PATIENCE, Process, check_remains, report
-from tests.servers.postgres import OwnServer, find_binaries
+from tests.servers.postgres import postgres_server
 from tests.servers.proxy import Fault
 
 from .clients import Clients
@@ -109,15 +109,11 @@ class Chaos:
 
 @asynccontextmanager
 async def chaos_in(folder: Path, *, seed: int) -> AsyncIterator[Chaos]:
-    server = OwnServer(find_binaries())
-    try:
-        server.create()
-        given = {"media_lease_seconds": 5, "media_streams_per_user": 20, "media_user_jobs": 12}
+    given = {"media_lease_seconds": 5, "media_streams_per_user": 20, "media_user_jobs": 12}
+    with postgres_server() as server:
         async with world_in(folder, server, **given) as world:
             await world.fleet.serve()
             yield Chaos(world, random.Random(seed))
-    finally:
-        server.remove()
 
 
 async def check_chaos(folder: Path, *, minutes: float, seed: int) -> None:

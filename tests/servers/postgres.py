@@ -16,6 +16,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, TypedDict
 from urllib.parse import urlsplit, urlunsplit
@@ -136,6 +138,17 @@ def own_server(*, durable: bool = False) -> OwnServer:
     atexit.register(server.remove)
     server.create()
     return server
+
+
+@contextmanager
+def postgres_server() -> Iterator[OwnServer]:
+    """Run a server that is stopped, killed and started as its test likes."""
+    server = OwnServer(find_binaries())
+    try:
+        server.create()
+        yield server
+    finally:
+        server.remove()
 
 
 def find_binaries() -> Path:

@@ -16,7 +16,7 @@ from media_pipeline.db.retry import OutcomeUnknown, Retry
 from media_pipeline.db.session import Session
 from media_pipeline.db.statements import Statement, number_params
 from tests.servers.flaky import FlakyCursor, connect_flaky
-from tests.servers.postgres import ROLE, OwnServer, find_binaries
+from tests.servers.postgres import ROLE, OwnServer, postgres_server
 from tests.servers.proxy import Fault, fault_proxy
 
 INSERT = Statement("insert", "INSERT INTO notes (text) VALUES (:text)")
@@ -26,10 +26,8 @@ KILL = Statement("kill", "SELECT pg_terminate_backend(pg_backend_pid())")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
-    server = OwnServer(find_binaries())
-    server.create()
-    yield server
-    server.remove()
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,15 +7,13 @@ import signal
 import psycopg
 import pytest
 
-from tests.servers.postgres import OwnServer, find_binaries
+from tests.servers.postgres import postgres_server
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGQUIT])
 def test_a_server_of_its_own_comes_back(sign: signal.Signals) -> None:
     """A database of an unprivileged role is still there after the server was broken off."""
-    server = OwnServer(find_binaries())
-    try:
-        server.create()
+    with postgres_server() as server:
         url = server.create_database("kept")
         with psycopg.connect(url) as conn:
             assert conn.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (
@@ -28,5 +26,3 @@ def test_a_server_of_its_own_comes_back(sign: signal.Signals) -> None:
         server.start()
         with psycopg.connect(url) as conn:
             assert conn.execute("SELECT count(*) FROM notes").fetchone() == (0,)
-    finally:
-        server.remove()

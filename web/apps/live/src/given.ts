@@ -36,8 +36,9 @@ const PAINTER = {
 
 /** What every example is given: names it may use, and properties. */
 export async function give({ work }: Service): Promise<{ [name: string]: unknown }> {
+  const token = 'token-of-the-user';
   const service = { apiPrefix: '', serviceName: 'example-api', headers: {} };
-  Object.assign(globalThis, { service, token: 'token-of-the-user' });
+  Object.assign(globalThis, { service, token });
   const items: Item[] = [];
   for (const [seed, prompt] of PROMPTS.entries()) {
     const { paint, save, width, height } = beginPainting(prompt, seed);
@@ -46,5 +47,5 @@ export async function give({ work }: Service): Promise<{ [name: string]: unknown
     const facts = { prompt, width, height, source: 'generated', jobId: `painted-${seed}` };
     items.push(keep(work.shelf, { blob: await save(), name, ...facts }));
   }
-  return { items, models: [PAINTER], nonce: '', token: 'token-of-the-user' };
+  return { items, models: [PAINTER], nonce: '', token };
 }

@@ -1,6 +1,6 @@
 import type { Feed } from './feed.ts';
 import { BANDS, beginPainting } from './picture.ts';
-import { keep, type Shelf, take } from './shelf.ts';
+import { keep, type Shelf } from './shelf.ts';
 
 /** A job's record, as `GET /jobs/{jobId}` answers it. */
 export interface Job {
@@ -114,7 +114,7 @@ async function generate(work: Work, job: Job) {
 
 /** What every operation makes here: the same picture again, as an item of its own. */
 async function copy(work: Work, job: Job) {
-  const source = take(work.shelf, String(job.request.path));
+  const source = work.shelf.get(String(job.request.path));
   if (!source) return fail(work, job, 'process_failed', 'The item is gone.');
   advance(work, job, 0.5, 'half of it');
   await pause(PAUSE);

@@ -18,7 +18,7 @@ export function connect(service: Service) {
 }
 
 /** As much of an XMLHttpRequest as sends a file: it tells its progress as the bytes go. */
-class Sending {
+abstract class Sending {
   upload: { onprogress?: (event: { loaded: number; total: number }) => void } = {};
   onload?: () => void;
   onerror?: () => void;
@@ -52,9 +52,8 @@ class Sending {
     this.end(0, this.onabort);
   }
 
-  protected store(_file: Blob): number {
-    return 0;
-  }
+  /** Take the whole file; the answer is a status. */
+  protected abstract store(file: Blob): number;
 
   private end(status: number, tell?: () => void) {
     clearInterval(this.timer);

@@ -46,10 +46,6 @@ export function keep(shelf: Shelf, { blob, ...facts }: Fresh): Item {
   return item;
 }
 
-export function take(shelf: Shelf, path: string): Kept | undefined {
-  return shelf.get(path);
-}
-
 /** What a listing shows of the shelf. */
 export function list(shelf: Shelf, asked: URLSearchParams): Item[] {
   const kind = asked.get('kind');
