@@ -90,7 +90,7 @@ class GenerationHandler:
         attempts, limit = AttemptLog(run, clock=self._clock), asyncio.timeout(self._left(job))
         try:
             async with limit:
-                return await self._generate(request, attempts)
+                return await self._generate(request, attempts, run=job.attempt)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -109,8 +109,8 @@ class GenerationHandler:
             return self._deadline
         return job.started_at + self._deadline - self._clock.now()
 
-    async def _generate(self, request: GenerationRequest, attempts: AttemptLog) -> Outcome:
-        keeper = await self._open_keeper(request)
+    async def _generate(self, request: GenerationRequest, attempts: AttemptLog, *, run: int) -> Outcome:
+        keeper = await self._open_keeper(request, run)
         results = Results(request, keeper)
         previews = self._open_previews(request)
         reporter = ProgressReporter(self._publisher, request, clock=self._clock)
@@ -139,10 +139,12 @@ class GenerationHandler:
                 raise
             raise error from raised
 
-    async def _open_keeper(self, request: GenerationRequest) -> Keeper | None:
+    async def _open_keeper(self, request: GenerationRequest, run: int) -> Keeper | None:
         if self._store is None:
             return None
-        return await Keeper.open(self._store, request, self._workshop, clock=self._clock, signer=self._signer)
+        return await Keeper.open(
+            self._store, request, self._workshop, attempt=run, clock=self._clock, signer=self._signer
+        )
 
     def _open_previews(self, request: GenerationRequest) -> Previews | None:
         if self._store is None:

@@ -73,12 +73,14 @@ class Keeper:
         request: GenerationRequest,
         workshop: Workshop,
         *,
+        attempt: int,
         clock: Clock,
         signer: CredentialSigner | None = None,
     ) -> Keeper:
-        """See what stands where the results will go."""
+        """See what stands where the results of the `attempt`-th run will go."""
         paths = [path for index in range(request.n) for path in _paths(request, index)]
-        return cls(request, await ClaimedObjects.look(store, paths), workshop, clock=clock, signer=signer)
+        objects = await ClaimedObjects.claim(store, paths, attempt=attempt)
+        return cls(request, objects, workshop, clock=clock, signer=signer)
 
     async def keep(self, output: Output, *, provider: str, model: str) -> Kept:
         """Store one output as it is promised and return its library row, not yet written."""

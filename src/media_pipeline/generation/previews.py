@@ -24,7 +24,7 @@ from media_pipeline.media.workshop.refusal import BadPicture
 from media_pipeline.media.workshop.workshop import Workshop
 from media_pipeline.realtime.events import GenerationPreview
 from media_pipeline.storage.paths import preview_path
-from media_pipeline.storage.store import Store
+from media_pipeline.storage.store import ABSENT, Store
 from media_pipeline.storage.threads import blocking
 
 SIDE: Final = 256
@@ -62,7 +62,8 @@ class Previews:
         path = preview_path(request.user_id, request.job_id, preview.index, number=number)
         try:
             async with asyncio.timeout(SECONDS):
-                url = await self._store.upload(path, await self._small(preview.data), _WEBP)
+                small = await self._small(preview.data)
+                url = await self._store.upload(path, small, _WEBP, if_version=ABSENT)
                 event = GenerationPreview(job_id=request.job_id, index=preview.index, url=url)
                 await self._publisher.publish(request.user_id, event)
         except (MediaPipelineError, TimeoutError) as error:

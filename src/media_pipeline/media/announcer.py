@@ -12,7 +12,6 @@ from typing import Final
 import structlog
 
 from media_pipeline.errors import MediaPipelineError
-from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.limits import Allowance, LimitReached
 from media_pipeline.media.present import named_objects, present_result
 from media_pipeline.media.quota import Quota
@@ -40,6 +39,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "process": PROCESS,
 }
 """Which events each kind of job has."""
+
+SHELVES: Final = {"generate.image": "images", "generate.video": "videos"}
+"""Where results of a kind stand together; any other job's have a folder of their own."""
 
 _log = structlog.get_logger(__name__)
 _UNEXPLAINED: Final = Failure(code="internal", message="The job failed; no reason was kept.")
@@ -144,23 +146,19 @@ class JobAnnouncer:
         Partial pictures, what an earlier run made and a later one did not, all of it without a result.
         """
         named = named_objects(job.result or {})
-        for prefix in result_prefixes(job.user_id, job.id):
+        for prefix in result_prefixes(job):
             for left in await self._store.list(prefix):
                 if left.path not in named:
-                    await self._store.delete(left.path)
+                    await self._store.delete(left.path, if_version=left.version)
         if FAMILIES[job.kind] is UPLOAD and job.state is not JobState.SUCCEEDED:
             await self._quota.release(job.id)
 
 
-def result_prefixes(user_id: UserId, job_id: JobId) -> list[str]:
-    """Return every prefix under which a job may have written."""
-    root = user_root(user_id)
-    return [
-        f"{root}images/{job_id}_",
-        f"{root}videos/{job_id}_",
-        f"{root}{job_id}/",
-        derived_prefix(user_id, job_id),
-    ]
+def result_prefixes(job: Job) -> tuple[str, str]:
+    """Return every prefix under which a job of its kind may have written."""
+    root = user_root(job.user_id)
+    shelf = SHELVES.get(job.kind)
+    return (f"{root}{shelf}/{job.id}_" if shelf else f"{root}{job.id}/", derived_prefix(job.user_id, job.id))
 
 
 def _beginning(job: Job) -> Event:

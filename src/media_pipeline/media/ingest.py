@@ -68,7 +68,7 @@ class Ingest:
     async def desk(self, job: Job, *paths: str) -> AsyncGenerator[Desk, None]:
         """Lend a desk for one run of `job`, which may write its thumbnails and `paths`."""
         thumbnails = _thumbnail_paths(job)
-        objects = await ClaimedObjects.look(self._store, [*thumbnails, *paths])
+        objects = await ClaimedObjects.claim(self._store, [*thumbnails, *paths], attempt=job.attempt)
         folder = await blocking(tempfile.TemporaryDirectory, prefix="media-pipeline-")
         try:
             yield Desk(job, Path(folder.name), objects)

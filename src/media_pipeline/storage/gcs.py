@@ -7,6 +7,7 @@ bytes of a range match a checksum, for Google gives none.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from media_pipeline.storage.store import (
     ABSENT,
     UPLOAD_TTL,
     MediaObject,
+    ObjectNotFound,
     PreconditionFailed,
     PresignedUpload,
     StoreError,
@@ -92,15 +94,26 @@ class GCSStore:
         *,
         if_version: Version | None = None,
     ) -> str:
-        """Write an object whole and return its URL; what is longer than a piece goes by a session."""
+        """Write an object whole and return its URL; see `Store`."""
+        await self.write(path, data, content_type, if_version=if_version)
+        return self._addresses.url(path)
+
+    async def write(
+        self,
+        path: str,
+        data: bytes | AsyncIterator[bytes],
+        content_type: str,
+        *,
+        if_version: Version | None = None,
+    ) -> Version:
+        """Write an object whole and return its version; what is longer than a piece goes by a session."""
         pieces = as_pieces(data, PIECE)
         first = await anext(pieces, b"")
         second = await anext(pieces, None)
         if second is None:
-            await self._bucket.put(check_path(path), first, content_type, if_version=if_version)
-        else:
-            await self._upload_long(check_path(path), rejoin(first, second, pieces), content_type, if_version)
-        return self._addresses.url(path)
+            return await self._bucket.put(check_path(path), first, content_type, if_version=if_version)
+        whole = rejoin(first, second, pieces)
+        return await self._write_long(check_path(path), whole, content_type, if_version)
 
     async def upload_presigned(
         self,
@@ -147,10 +160,14 @@ class GCSStore:
         return self._addresses.url(path)
 
     async def delete(self, path: str, *, if_version: Version | None = None) -> None:
-        """Remove an object; one that is not there is no error."""
-        await self._bucket.delete(
-            check_path(path), if_version=if_version, delete=lambda found: self.api.delete(path, found)
-        )
+        """Remove an object; one that is not there is no error. What version stands is asked only if unknown."""
+        if if_version is None or if_version == ABSENT:
+            await self._bucket.delete(
+                check_path(path), if_version=if_version, delete=lambda found: self.api.delete(path, found)
+            )
+        else:
+            with suppress(ObjectNotFound):
+                await self.api.delete(check_path(path), _generation(if_version))
 
     async def list(self, prefix: str) -> list[MediaObject]:
         """Return the objects whose path starts with `prefix`, by path."""
@@ -182,9 +199,9 @@ class GCSStore:
         """Close the connections."""
         await self.api.aclose()
 
-    async def _upload_long(
+    async def _write_long(
         self, path: str, pieces: AsyncIterator[bytes], content_type: str, if_version: Version | None
-    ) -> None:
+    ) -> Version:
         generation = "0" if if_version == ABSENT else if_version
         url = await self.api.start_session(
             path,
@@ -192,7 +209,7 @@ class GCSStore:
             metadata={WRITE_MARK: uuid4().hex},
             if_generation=None if generation is None else _generation(generation),
         )
-        await Session(self.api, url).send(pieces)
+        return Version((await Session(self.api, url).send(pieces))["generation"])
 
     async def _start_session(self, path: str, headers: dict[str, str], origin: str | None) -> str:
         """Start a session by a signed POST; Google lets a browser go on with it from `origin` only."""

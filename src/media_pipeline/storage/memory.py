@@ -55,8 +55,19 @@ class MemoryStore:
         if_version: Version | None = None,
     ) -> str:
         """Write an object whole and return its URL; see `Store`."""
-        await self._write(path, as_chunks(data), content_type, if_version=if_version)
+        await self.write(path, data, content_type, if_version=if_version)
         return self._gate.url(path)
+
+    async def write(
+        self,
+        path: str,
+        data: bytes | AsyncIterator[bytes],
+        content_type: str,
+        *,
+        if_version: Version | None = None,
+    ) -> Version:
+        """Write an object whole and return its version; see `Store`."""
+        return (await self._write(path, as_chunks(data), content_type, if_version=if_version)).version
 
     async def upload_presigned(
         self,

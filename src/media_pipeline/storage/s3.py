@@ -90,21 +90,28 @@ class S3Store:
         *,
         if_version: Version | None = None,
     ) -> str:
-        """Write an object whole and return its URL; what is longer than a piece goes in parts."""
+        """Write an object whole and return its URL; see `Store`."""
+        await self.write(path, data, content_type, if_version=if_version)
+        return self._addresses.url(path)
+
+    async def write(
+        self,
+        path: str,
+        data: bytes | AsyncIterator[bytes],
+        content_type: str,
+        *,
+        if_version: Version | None = None,
+    ) -> Version:
+        """Write an object whole and return its version; what is longer than a piece goes in parts."""
         await self._expect(check_path(path), if_version)
         pieces = as_pieces(data, PIECE)
         first = await anext(pieces, b"")
         second = await anext(pieces, None)
         if second is None:
-            await self._bucket.put(check_path(path), first, content_type, if_version=if_version)
-        else:
-            await self._api.upload_parts(
-                check_path(path),
-                rejoin(first, second, pieces),
-                content_type,
-                condition=_condition(if_version),
-            )
-        return self._addresses.url(path)
+            return await self._bucket.put(check_path(path), first, content_type, if_version=if_version)
+        whole = rejoin(first, second, pieces)
+        await self._api.upload_parts(path, whole, content_type, condition=_condition(if_version))
+        return await self._bucket.version_at(path)
 
     async def upload_presigned(
         self,

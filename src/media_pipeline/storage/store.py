@@ -105,7 +105,18 @@ class Store(Protocol):
         *,
         if_version: Version | None = None,
     ) -> str:
-        """Write an object whole and return its URL.
+        """Write an object whole, as `write` does, and return its URL."""
+        ...
+
+    async def write(
+        self,
+        path: str,
+        data: bytes | AsyncIterator[bytes],
+        content_type: str,
+        *,
+        if_version: Version | None = None,
+    ) -> Version:
+        """Write an object whole and return its version.
 
         `if_version`: None overwrites whatever stands there, `ABSENT` creates only, a version
         replaces exactly that one; otherwise `PreconditionFailed` and nothing changes.

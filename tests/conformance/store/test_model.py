@@ -43,17 +43,16 @@ class StoreAgainstDict(RuleBasedStateMachine):
         self.store: Store = self._run(self._stack.enter_async_context(self._engine.opened(Path(folder))))
 
     @rule(path=PATHS, body=BODIES, kind=TYPES, data=st.data(), chunked=st.booleans())
-    def upload(self, path: str, body: bytes, kind: str, data: st.DataObject, *, chunked: bool) -> None:
+    def write(self, path: str, body: bytes, kind: str, data: st.DataObject, *, chunked: bool) -> None:
         wanted = self._some_version(data, path)
         source = stream_of([body[:7], body[7:]]) if chunked else body
         if self._allows(path, wanted):
-            self._run(self.store.upload(path, source, kind, if_version=wanted))
-            version = self._run(self.store.stat(path)).version
+            version = self._run(self.store.write(path, source, kind, if_version=wanted))
             assert version not in self.seen
             self.seen.append(version)
             self.model[path] = (body, kind or self._kind_unsaid, version)
         else:
-            self._refused(self.store.upload(path, source, kind, if_version=wanted))
+            self._refused(self.store.write(path, source, kind, if_version=wanted))
 
     @rule(path=PATHS, data=st.data())
     def delete(self, path: str, data: st.DataObject) -> None:

@@ -24,8 +24,7 @@ async def _breaking_source() -> AsyncIterator[bytes]:
 
 
 async def _write(store: Store, data: bytes, *, if_version: Version | None = None) -> Version:
-    await store.upload(PATH, data, "image/png", if_version=if_version)
-    return (await store.stat(PATH)).version
+    return await store.write(PATH, data, "image/png", if_version=if_version)
 
 
 async def test_the_same_bytes_again_are_another_version(store: Store) -> None:
@@ -46,6 +45,12 @@ async def test_every_write_has_a_version_of_its_own(store: Store) -> None:
     await store.delete(PATH)
     versions.append(await _write(store, b"same"))
     assert len({ABSENT, *versions}) == 4
+
+
+async def test_a_write_tells_its_version(store: Store) -> None:
+    """What a write returns is the version that stands there then, in one piece or in many."""
+    for data in (b"one", stream_of([b"1" * 1024**2] * 9)):
+        assert await store.write(PATH, data, "image/png") == (await store.stat(PATH)).version
 
 
 async def test_create_only_never_overwrites(store: Store) -> None:

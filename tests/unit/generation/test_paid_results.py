@@ -48,17 +48,17 @@ class RefusingStore(MemoryStore):
         super().__init__("http://media.test")
         self.refusals: list[Exception] = []
 
-    async def upload(
+    async def write(
         self,
         path: str,
         data: bytes | AsyncIterator[bytes],
         content_type: str,
         *,
         if_version: Version | None = None,
-    ) -> str:
+    ) -> Version:
         if self.refusals and path.startswith("media/"):
             raise self.refusals.pop()
-        return await super().upload(path, data, content_type, if_version=if_version)
+        return await super().write(path, data, content_type, if_version=if_version)
 
 
 class Silence:

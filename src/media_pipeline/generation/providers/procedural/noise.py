@@ -6,6 +6,7 @@ comes back to where it began: that is how a film loops without a seam.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -24,15 +25,21 @@ def tile(rng: np.random.Generator, side: int = 512, *, falloff: float = 1.9) -> 
 
     The spectrum of each frequency f has the amplitude f^-falloff and a random phase.
     """
+    amplitude = _amplitude(side, falloff)
+    spectrum = amplitude * np.exp(2j * np.pi * rng.random(amplitude.shape))
+    field = np.fft.irfft2(spectrum, s=(side, side))
+    return _plane((field - field.mean()) / field.std())
+
+
+@functools.cache
+def _amplitude(side: int, falloff: float) -> NDArray[np.float64]:
     rows = np.fft.fftfreq(side)[:, None] * side
     columns = np.fft.rfftfreq(side)[None, :] * side
     frequency = np.hypot(rows, columns)
     frequency[0, 0] = 1.0
     amplitude = frequency**-falloff
     amplitude[0, 0] = 0.0
-    spectrum = amplitude * np.exp(2j * np.pi * rng.random(frequency.shape))
-    field = np.fft.irfft2(spectrum, s=(side, side))
-    return _plane((field - field.mean()) / field.std())
+    return np.asarray(amplitude)
 
 
 def sample(tile: Plane, x: Plane, y: Plane) -> Plane:

@@ -95,9 +95,9 @@ class Silk:
 def _moved(x: Plane, y: Plane, wind: Plane) -> tuple[Plane, Plane]:
     """Move every thread by the wind where it is; outside, by that of the nearest edge."""
     _, height, width = wind.shape
-    row = np.clip(y / _GAP, 0, height - 1).astype(np.int32)
-    column = np.clip(x / _GAP, 0, width - 1).astype(np.int32)
-    across, down = wind[:, row, column]
+    row = np.minimum(np.maximum(y / _GAP, 0), height - 1).astype(np.int32)
+    column = np.minimum(np.maximum(x / _GAP, 0), width - 1).astype(np.int32)
+    across, down = wind.reshape(2, -1).take(row * np.int32(width) + column, axis=1)
     return x + across, y + down
 
 
