@@ -160,7 +160,7 @@ class GCSStore:
         return self._addresses.url(path)
 
     async def delete(self, path: str, *, if_version: Version | None = None) -> None:
-        """Remove an object; one that is not there is no error. What version stands is asked only if unknown."""
+        """Remove an object; one that is not there is no error. Without a version it is asked for first."""
         if if_version is None or if_version == ABSENT:
             await self._bucket.delete(
                 check_path(path), if_version=if_version, delete=lambda found: self.api.delete(path, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import closing
 from typing import Final
@@ -17,6 +18,8 @@ from media_pipeline.generation.providers.procedural.theme import Motif, Theme
 from media_pipeline.generation.providers.said import Finished, Message, Partial, Step
 
 _STEPS_A_PREVIEW: Final = 4
+_SECONDS_A_PREVIEW: Final = 0.2
+"""None is shown sooner after another (`generation/previews.py`), so none is encoded."""
 _FRAMES_A_PREVIEW: Final = 12
 
 
@@ -43,9 +46,11 @@ def painting(read: Theme, width: int, height: int) -> Painting:
 def _picture(order: Order, read: Theme) -> Generator[Message, None, None]:
     work = painting(read, order.width, order.height)
     total = work.steps + 1  # the last step is grain and encoding
+    shown = float("-inf")
     for done, _ in enumerate(work.paint(), 1):
         yield Step(done, total)
-        if done % _STEPS_A_PREVIEW == 0:
+        if done % _STEPS_A_PREVIEW == 0 and (now := time.monotonic()) - shown >= _SECONDS_A_PREVIEW:
+            shown = now
             yield Partial(to_preview(work.canvas))
     data = to_png(finished(work.canvas, read.rng("grain")))
     yield Step(total, total)
