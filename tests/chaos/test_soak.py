@@ -133,7 +133,7 @@ async def check_soak(folder: Path, *, minutes: float) -> None:
                     **bucket,
                 )
             )
-            worker, _ = await asyncio.gather(fleet.work("--concurrency", "4"), fleet.serve(services=1))
+            worker, _ = await asyncio.gather(fleet.work("--concurrency", "8"), fleet.serve(services=1))
             apis = [await stack.enter_async_context(fleet.user(user)) for user in users]
             load, samples = Load(), dict[str, list[Sample]]()
             readers = await open_streams(fleet, users, load)

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import time
 import uuid
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -135,12 +137,33 @@ class Session:
 
 @dataclass(slots=True)
 class Bucket:
-    """`config` is the JSON of the bucket: cors, lifecycle and what else was patched into it."""
+    """`config` is the JSON of the bucket: cors, lifecycle and what else was patched into it.
+
+    `order` holds the names of all objects by their bytes: a listing reads only what it tells.
+    """
 
     name: str
     config: Json = field(default_factory=dict)
     public: bool = False
     objects: dict[str, Stored] = field(default_factory=dict)
+    order: list[bytes] = field(default_factory=list)
+
+    def put(self, stored: Stored) -> None:
+        if stored.name not in self.objects:
+            insort(self.order, stored.name.encode())
+        self.objects[stored.name] = stored
+
+    def remove(self, name: str) -> None:
+        del self.objects[name]
+        del self.order[bisect_left(self.order, name.encode())]
+
+    def names(self, prefix: bytes, after: bytes) -> Iterator[str]:
+        """Yield the names that start with `prefix` and come after `after`."""
+        first = max(bisect_left(self.order, prefix), bisect_right(self.order, after))
+        for place in range(first, len(self.order)):
+            if not self.order[place].startswith(prefix):
+                return
+            yield self.order[place].decode()
 
 
 class Objects:
@@ -172,7 +195,7 @@ class Objects:
     def put(self, stored: Stored) -> Stored:
         self._generation += 1
         stored = replace(stored, generation=self._generation)
-        self.bucket(stored.bucket).objects[stored.name] = stored
+        self.bucket(stored.bucket).put(stored)
         return stored
 
     def patch(self, stored: Stored, change: Json) -> Stored:
@@ -185,14 +208,14 @@ class Objects:
             fields={**stored.fields, **texts},
             metageneration=stored.metageneration + 1,
         )
-        self.bucket(stored.bucket).objects[stored.name] = patched
+        self.bucket(stored.bucket).put(patched)
         return patched
 
     def delete(self, bucket: str, name: str, generation: int | None) -> None:
         found = self.find(bucket, name)
         if generation is not None and generation != found.generation:
             raise changed()
-        del self.bucket(bucket).objects[name]
+        self.bucket(bucket).remove(name)
 
     def listing(
         self, bucket: str, *, prefix: str, delimiter: str, after: str, limit: int
@@ -200,10 +223,8 @@ class Objects:
         """Return a page, the common prefixes in it, and the name to go on after ("" at the end)."""
         items: list[Stored] = []
         prefixes: list[str] = []
-        names = self.bucket(bucket).objects
-        for name in sorted(names, key=str.encode):
-            if not name.startswith(prefix) or name.encode() <= after.encode():
-                continue
+        listed = self.bucket(bucket)
+        for name in listed.names(prefix.encode(), after.encode()):
             if len(items) + len(prefixes) >= limit:
                 return items, prefixes, items[-1].name if items else after
             head, found, _ = name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
@@ -211,7 +232,7 @@ class Objects:
                 common = prefix + head + delimiter
                 prefixes += [] if common in prefixes else [common]
             else:
-                items.append(names[name])
+                items.append(listed.objects[name])
         return items, prefixes, ""
 
     def begin(self, session: Session) -> Session:
