@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -151,6 +152,8 @@ async def check_soak(folder: Path, *, minutes: float) -> None:
             report(
                 f"{len(load.asked)} jobs, at most {load.behind:.2f} s behind; p99 {first:.3f}, {last:.3f} s"
             )
+            tenths = [began + seconds * tenth / 10 for tenth in range(11)]
+            report("p99 by tenths " + " ".join(f"{load.p99(*each):.3f}" for each in pairwise(tenths)))
             for name, seen in samples.items():
                 report(
                     f"{name}: {seen[0].memory:.0f} to {seen[-1].memory:.0f} MiB ({grown(seen):+.1f}), "

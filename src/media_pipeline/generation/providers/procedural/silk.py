@@ -14,9 +14,13 @@ from media_pipeline.generation.providers.procedural.noise import Bent, Plane, Pl
 from media_pipeline.generation.providers.procedural.theme import Theme
 
 _BANDS: Final = 10
+_ROWS: Final = 24
+"""A band has no fewer rows, so that small pictures are not all overhead."""
 _ROUNDS: Final = 10
 _MOVES: Final = 14
-"""How often every thread moves in one round, by 1/900 of the longer side."""
+"""How often every thread moves in one round at most, in all by 14/900 of the longer side."""
+_PIXELS: Final = 0.5
+"""One move is no shorter, so that threads of small pictures do not stand still."""
 _GAP: Final = 2
 """The wind is known at every second pixel: it is smooth."""
 
@@ -24,14 +28,15 @@ _GAP: Final = 2
 class Silk:
     """A painting of folded cloth."""
 
-    steps = _BANDS + _ROUNDS
-
     def __init__(self, theme: Theme, width: int, height: int) -> None:
         rng = theme.rng("silk")
         self._palette = theme.sky
         self._tile = noise.tile(rng, 256, falloff=2.7)
         self._turn = np.float32(rng.random() * 2 * np.pi)
         self._rng = rng
+        self._bands = max(1, min(_BANDS, height // _ROWS))
+        self._moves = max(1, min(_MOVES, round(_MOVES * max(height, width) / 900 / _PIXELS)))
+        self.steps = self._bands + _ROUNDS
         self.canvas: Planes = np.zeros((3, height, width), np.float32)
 
     def paint(self, phase: float = 0.0) -> Iterator[None]:
@@ -45,7 +50,7 @@ class Silk:
 
     def _cloth(self, phase: float) -> Iterator[None]:
         height, width = self.canvas.shape[1:]
-        for first, last in bands(height, _BANDS):
+        for first, last in bands(height, self._bands):
             above = max(0, first - 1)
             columns, rows = noise.grid(width, last - above, unit=1.0)
             if last > first:
@@ -76,11 +81,11 @@ class Silk:
         wind, cloth, glow = self._wind(phase), self.canvas.copy(), np.zeros_like(self.canvas)
         for _ in range(_ROUNDS):
             trail = []
-            for _ in range(_MOVES):
+            for _ in range(self._moves):
                 x, y = _moved(x, y, wind)
                 trail.append(_places(x, y, width=width, height=height))
             _drop(glow, np.concatenate(trail), tint)
-            self.canvas[:] = 1 - (1 - cloth) * np.exp(-0.13 * glow)
+            self.canvas[:] = 1 - (1 - cloth) * np.exp(-0.13 * _MOVES / self._moves * glow)
             yield
 
     def _wind(self, phase: float) -> Plane:
@@ -88,8 +93,9 @@ class Silk:
         height, width = self.canvas.shape[1:]
         columns, rows = noise.grid(-(-width // _GAP), -(-height // _GAP), unit=1 / _GAP)
         field = self._field(columns, rows, phase)
+        reach = max(height, width) / 900 * _MOVES / self._moves
         angle = 2.2 * field.value + 1.1 * field.second + self._turn
-        return np.asarray(np.stack([np.cos(angle), np.sin(angle)]) * (max(height, width) / 900), np.float32)
+        return np.asarray(np.stack([np.cos(angle), np.sin(angle)]) * reach, np.float32)
 
 
 def _moved(x: Plane, y: Plane, wind: Plane) -> tuple[Plane, Plane]:
