@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -17,7 +19,16 @@ import pytest_asyncio
 
 from media_pipeline.media.quota import PROMISE_SECONDS
 from media_pipeline.media.uploads import LINGER, SESSION_LIFE
-from tests.integration.program import LeapingClock, Running, Wire, picture, read_object, read_problem, running
+from tests.integration.program import (
+    DEADLINE,
+    LeapingClock,
+    Running,
+    Wire,
+    picture,
+    read_object,
+    read_problem,
+    running,
+)
 from tests.servers.gcs_server import GcsServer, shared_gcs
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -197,3 +208,17 @@ async def test_a_public_base_is_the_address(tmp_path: Path) -> None:
         item = await generated(place, "gil")
         assert item["url"] == f"{base}/{item['path']}"
         assert (await place.service.http.get("/m/" + "A" * 80)).status_code == 404
+
+
+async def test_a_picture_asks_little_of_its_bucket(tmp_path: Path) -> None:
+    """One write an object, nothing looked at before or after, and two listings for what is to be tidied."""
+    async with over_a_bucket(tmp_path) as place:
+        job = await (api := place.service.user("jo")).generate()
+        await api.end(job)
+        async with asyncio.timeout(DEADLINE):
+            while await place.service.program.queue.unsettled(older_than=0):  # noqa: ASYNC110 - of a job's tidying nobody hears
+                await asyncio.sleep(0.01)
+        asked = Counter(
+            entry["method"] for entry in place.fake.log(place.bucket) if "preview_" not in entry["target"]
+        )
+    assert asked == {"PUT": 2, "GET": 2}
