@@ -29,10 +29,10 @@ from bench.realtime_clients import OURS
 from media_pipeline.api.server_protocol import choose_protocol
 from media_pipeline.app import create_service
 from media_pipeline.environment import read_settings
+from media_pipeline.heap import spare_heap
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.program import Program
 from media_pipeline.realtime.bus import Message
-from media_pipeline.server import spare_heap
 
 DATA = b'{"v":1,"pad":"' + b"x" * 196 + b'"}'
 FRAME = b"event: bench\ndata: " + DATA + b"\n\n"

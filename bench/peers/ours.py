@@ -22,6 +22,7 @@ from bench.peers.stand import TEXT, Handle, serve
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
+from media_pipeline.heap import spare_heap
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.item import Item
 from media_pipeline.media.library import keep_item
@@ -81,6 +82,7 @@ class Ours:
             self.database = sqlite
         await self.database.open()
         await migrate(self.database)
+        spare_heap()  # as `worker` and `serve` do before they begin
 
     async def enqueue(self, number: int, user: str) -> None:
         new = NewJob(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import uvicorn
 from media_pipeline.api.server_protocol import choose_protocol
 from media_pipeline.app import create_service
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.heap import spare_heap
 from media_pipeline.parts import Role
 from media_pipeline.program import Program
 from media_pipeline.settings import Settings
@@ -108,12 +108,6 @@ class Server(uvicorn.Server):
         self.should_exit = True
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-
-
-def spare_heap() -> None:
-    """Leave what is there for life out of every later collection, which stops all streams meanwhile."""
-    gc.collect()
-    gc.freeze()
 
 
 def serve(settings: Settings, *, roles: frozenset[Role], on_ready: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import uvloop
 
+from media_pipeline.heap import spare_heap
 from media_pipeline.metrics_server import metrics_served
 from media_pipeline.parts import WORK
 from media_pipeline.program import Program
@@ -37,6 +38,7 @@ async def _work(program: Program, *, drain: bool, on_ready: Callable[[str], None
         return
     try:
         async with _metrics(program):
+            spare_heap()
             on_ready(program.worker.id)
             ends = [signalled.wait(), program.part_ended(), *([program.until_empty()] if drain else [])]
             waits = [asyncio.create_task(end) for end in ends]

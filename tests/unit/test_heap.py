@@ -1,8 +1,8 @@
-"""What the serving process does for itself."""
+"""What a process that lives long does for itself."""
 
 import gc
 
-from media_pipeline.server import spare_heap
+from media_pipeline.heap import spare_heap
 
 
 def test_what_is_there_for_life_is_out_of_collections() -> None:
