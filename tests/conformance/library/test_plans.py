@@ -46,7 +46,7 @@ async def plan(database: Database, name: str) -> str:
     """Return how a database would run a statement."""
     text = SQL[name].text if database.dialect == "postgres" else SQL[name].sqlite
     explain = "EXPLAIN (FORMAT JSON) " if database.dialect == "postgres" else "EXPLAIN QUERY PLAN "
-    rows = await database.fetch(Statement("explain", explain + text), PARAMS | PATHS[database.dialect])
+    rows = await database.fetch(Statement("explain", explain + text), {**PARAMS, **PATHS[database.dialect]})
     return json.dumps([dict(row) for row in rows])
 
 
