@@ -131,7 +131,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert (said["Name"], said["License-Expression"]) == ("media-pipeline", "Apache-2.0")
     assert said["Description-Content-Type"] == "text/markdown"
     assert str(said.get_payload()).startswith("# Media Pipeline")
-    assert set(said.get_all("Provides-Extra", ())) == {"c2pa", "diffusers", "heic", "otel"}
+    assert set(said.get_all("Provides-Extra", ())) == {"c2pa", "diffusers", "heic", "otel", "vips"}
     with zipfile.ZipFile(wheel) as archive:
         entries = {name.partition(".dist-info/")[2]: name for name in archive.namelist()}
         assert "licenses/LICENSE" in entries

@@ -130,7 +130,7 @@ class Library:
         }
         few = await find_few(self._db, user_id, words, marks=_marks(listing.kind, listing.source))
         if few is not None:
-            params |= {"paths": _json(few), "path_array": write_array(few)}
+            params["paths"] = few
         rows = await self._db.fetch(_SQL[listing.sort if few is None else f"{listing.sort}_found"], params)
         shown = rows[: listing.limit]
         following = _place(listing.sort, shown[-1]) if len(rows) > listing.limit else None

@@ -25,9 +25,10 @@ _SQL: Final = load_dialects("media_pipeline.media", "sql/library")
 
 async def find_few(
     database: Database, user_id: UserId, words: Sequence[str], *, marks: Sequence[str]
-) -> list[str] | None:
+) -> str | None:
     """Return where all items are that have one of `words` or `marks`, or the rarest two words; None if many.
 
+    The paths come as the database writes them for itself, and are read by its own statements alone.
     The longest word is tried first, since it is in the fewest items as a rule.
     """
     counts = {}
@@ -36,19 +37,19 @@ async def find_few(
         bound = FEW if word in marks else most
         count = await _count(database, _span(user_id, word), bound)
         if count < FEW:
-            rows = await database.fetch(_SQL["matches"], _span(user_id, word))
-            return list({str(row["path"]) for row in rows})
+            (row,) = await database.fetch(_SQL["matches"], _span(user_id, word))
+            return str(row["paths"])
         if count < bound:
             counts[word] = count
     rarest = sorted(counts, key=counts.__getitem__)[:2]
     return await _find_both(database, user_id, *rarest) if len(rarest) > 1 else None
 
 
-async def _find_both(database: Database, user_id: UserId, one: str, other: str) -> list[str] | None:
+async def _find_both(database: Database, user_id: UserId, one: str, other: str) -> str | None:
     begins, ends = _span(user_id, other)["word"], _span(user_id, other)["beyond"]
     both = {**_span(user_id, one), "other": begins, "beyond_other": ends, "most": FEW}
-    rows = await database.fetch(_SQL["matches_of_both"], both)
-    return [str(row["path"]) for row in rows] if len(rows) < FEW else None
+    (row,) = await database.fetch(_SQL["matches_of_both"], both)
+    return None if row["paths"] is None else str(row["paths"])
 
 
 async def _count(database: Database, span: dict[str, Value], most: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec.structs import replace
 
@@ -116,7 +118,7 @@ async def test_two_common_words_that_few_items_share_are_looked_up(
     prompts = ["boat sea"] * 8 + ["cat sea"] * 8 + ["boat cat sea"] * 3
     await keep(database, *(item(f"{n:02}", prompt=prompt) for n, prompt in enumerate(prompts)))
     found = await find_few(database, ANN, ["s", "b", "c"], marks=["=image"])
-    assert sorted(found or []) == [f"media/ann/images/{n}" for n in (16, 17, 18)]
+    assert sorted(re.findall(r"media/ann/images/(\d+)", found or "")) == ["16", "17", "18"]
     assert sorted(await names(library, words="s b c")) == ["16", "17", "18"]
     monkeypatch.setattr("media_pipeline.media.search.MANY", 11)
     assert await find_few(database, ANN, ["b", "c"], marks=[]) is None

@@ -19,14 +19,16 @@ PARAMS: Params = {
     "first": " w1",
     "others": "[]",
     "patterns": '{"% w1%"}',
-    "paths": '["media/ann/images/7"]',
-    "path_array": '{"media/ann/images/7"}',
     "word": b"w1",
     "beyond": b"w1\xff",
     "other": b"w2",
     "beyond_other": b"w2\xff",
     "most": 1000,
     "limit": 51,
+}
+PATHS: dict[str, Params] = {
+    "sqlite": {"paths": '["media/ann/images/7"]'},
+    "postgres": {"paths": '{"media/ann/images/7"}'},
 }
 INDEX = {
     "newest": "media_newest",
@@ -44,7 +46,7 @@ async def plan(database: Database, name: str) -> str:
     """Return how a database would run a statement."""
     text = SQL[name].text if database.dialect == "postgres" else SQL[name].sqlite
     explain = "EXPLAIN (FORMAT JSON) " if database.dialect == "postgres" else "EXPLAIN QUERY PLAN "
-    rows = await database.fetch(Statement("explain", explain + text), PARAMS)
+    rows = await database.fetch(Statement("explain", explain + text), {**PARAMS, **PATHS[database.dialect]})
     return json.dumps([dict(row) for row in rows])
 
 

@@ -28,7 +28,7 @@ ORDER BY size DESC, path DESC LIMIT :limit;
 -- name: newest_found
 -- The same of a few items.
 SELECT *, created_at AS place FROM media
-WHERE path = ANY (:path_array::TEXT[])
+WHERE path = ANY (:paths::TEXT[])
   AND user_id = :user_id AND removing = 0 AND (created_at, path) < (:place::INT8, :path)
   AND coalesce(substr(path, 1, length(:low::TEXT)) = :low::TEXT AND words LIKE ALL (:patterns::TEXT[]), FALSE)
   AND coalesce(kind = coalesce(:kind::TEXT, kind) AND source = coalesce(:source::TEXT, source), FALSE)
@@ -37,7 +37,7 @@ ORDER BY created_at DESC, path DESC LIMIT :limit;
 -- name: oldest_found
 -- The same of a few items.
 SELECT *, created_at AS place FROM media
-WHERE path = ANY (:path_array::TEXT[])
+WHERE path = ANY (:paths::TEXT[])
   AND user_id = :user_id AND removing = 0 AND (created_at, path) > (:place::INT8, :path)
   AND coalesce(substr(path, 1, length(:low::TEXT)) = :low::TEXT AND words LIKE ALL (:patterns::TEXT[]), FALSE)
   AND coalesce(kind = coalesce(:kind::TEXT, kind) AND source = coalesce(:source::TEXT, source), FALSE)
@@ -46,7 +46,7 @@ ORDER BY created_at, path LIMIT :limit;
 -- name: largest_found
 -- The same of a few items.
 SELECT *, size AS place FROM media
-WHERE path = ANY (:path_array::TEXT[])
+WHERE path = ANY (:paths::TEXT[])
   AND user_id = :user_id AND removing = 0 AND (size, path) < (:place::INT8, :path)
   AND coalesce(substr(path, 1, length(:low::TEXT)) = :low::TEXT AND words LIKE ALL (:patterns::TEXT[]), FALSE)
   AND coalesce(kind = coalesce(:kind::TEXT, kind) AND source = coalesce(:source::TEXT, source), FALSE)
@@ -85,18 +85,20 @@ SELECT count(*) AS matches FROM (
 ) AS found;
 
 -- name: matches
--- The items that have a word beginning so.
-SELECT path FROM media_words
+-- The items that have a word beginning so, as what looks them up reads them.
+SELECT coalesce(array_agg(DISTINCT path)::TEXT, '{}') AS paths FROM media_words
 WHERE user_id = :user_id AND word >= :word::BYTEA AND word < :beyond::BYTEA;
 
 -- name: matches_of_both
--- The items that have a word beginning so and one beginning otherwise, up to a number.
-SELECT path FROM media_words
-WHERE user_id = :user_id AND word >= :word::BYTEA AND word < :beyond::BYTEA
-INTERSECT
-SELECT path FROM media_words
-WHERE user_id = :user_id AND word >= :other::BYTEA AND word < :beyond_other::BYTEA
-LIMIT :most;
+-- The items that have a word beginning so and one beginning otherwise; NULL if there are so many.
+SELECT CASE WHEN count(*) < :most::INT8 THEN coalesce(array_agg(path)::TEXT, '{}') END AS paths FROM (
+  SELECT path FROM media_words
+  WHERE user_id = :user_id AND word >= :word::BYTEA AND word < :beyond::BYTEA
+  INTERSECT
+  SELECT path FROM media_words
+  WHERE user_id = :user_id AND word >= :other::BYTEA AND word < :beyond_other::BYTEA
+  LIMIT :most::INT8
+) AS both_words;
 
 -- name: forget_words
 -- Let search find an item no more.

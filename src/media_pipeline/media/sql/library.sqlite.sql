@@ -29,37 +29,46 @@ WHERE user_id = :user_id AND removing = 0 AND (size, path) < (:place, :path)
 ORDER BY size DESC, path DESC LIMIT :limit;
 
 -- name: newest_found
--- The same of a few items.
-SELECT *, created_at AS place FROM media
-WHERE path IN (SELECT value FROM json_each(:paths))
-  AND +user_id = :user_id AND removing = 0 AND (created_at, path) < (:place, :path)
-  AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
-  AND (:source IS NULL OR source = :source)
-  AND instr(words, :first)
-  AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
-ORDER BY created_at DESC, path DESC LIMIT :limit;
+-- The same of a few items, which are sorted by their places alone.
+SELECT *, created_at AS place FROM media WHERE rowid IN (
+  SELECT rowid FROM media
+  WHERE path IN (SELECT value FROM json_each(:paths))
+    AND +user_id = :user_id AND removing = 0 AND (created_at, path) < (:place, :path)
+    AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
+    AND (:source IS NULL OR source = :source)
+    AND instr(words, :first)
+    AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
+  ORDER BY created_at DESC, path DESC LIMIT :limit
+)
+ORDER BY created_at DESC, path DESC;
 
 -- name: oldest_found
 -- The same of a few items.
-SELECT *, created_at AS place FROM media
-WHERE path IN (SELECT value FROM json_each(:paths))
-  AND +user_id = :user_id AND removing = 0 AND (created_at, path) > (:place, :path)
-  AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
-  AND (:source IS NULL OR source = :source)
-  AND instr(words, :first)
-  AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
-ORDER BY created_at, path LIMIT :limit;
+SELECT *, created_at AS place FROM media WHERE rowid IN (
+  SELECT rowid FROM media
+  WHERE path IN (SELECT value FROM json_each(:paths))
+    AND +user_id = :user_id AND removing = 0 AND (created_at, path) > (:place, :path)
+    AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
+    AND (:source IS NULL OR source = :source)
+    AND instr(words, :first)
+    AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
+  ORDER BY created_at, path LIMIT :limit
+)
+ORDER BY created_at, path;
 
 -- name: largest_found
 -- The same of a few items.
-SELECT *, size AS place FROM media
-WHERE path IN (SELECT value FROM json_each(:paths))
-  AND +user_id = :user_id AND removing = 0 AND (size, path) < (:place, :path)
-  AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
-  AND (:source IS NULL OR source = :source)
-  AND instr(words, :first)
-  AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
-ORDER BY size DESC, path DESC LIMIT :limit;
+SELECT *, size AS place FROM media WHERE rowid IN (
+  SELECT rowid FROM media
+  WHERE path IN (SELECT value FROM json_each(:paths))
+    AND +user_id = :user_id AND removing = 0 AND (size, path) < (:place, :path)
+    AND path >= :low AND path < :high AND (:kind IS NULL OR kind = :kind)
+    AND (:source IS NULL OR source = :source)
+    AND instr(words, :first)
+    AND NOT EXISTS (SELECT 1 FROM json_each(:others) WHERE NOT instr(media.words, value))
+  ORDER BY size DESC, path DESC LIMIT :limit
+)
+ORDER BY size DESC, path DESC;
 
 -- name: standing
 -- Which of some paths have a row.
@@ -88,18 +97,20 @@ SELECT count(*) AS matches FROM (
 ) AS found;
 
 -- name: matches
--- The items that have a word beginning so.
-SELECT path FROM media_words
+-- The items that have a word beginning so, as what looks them up reads them.
+SELECT json_group_array(DISTINCT path) AS paths FROM media_words
 WHERE user_id = :user_id AND word >= :word AND word < :beyond;
 
 -- name: matches_of_both
--- The items that have a word beginning so and one beginning otherwise, up to a number.
-SELECT path FROM media_words
-WHERE user_id = :user_id AND word >= :word AND word < :beyond
-INTERSECT
-SELECT path FROM media_words
-WHERE user_id = :user_id AND word >= :other AND word < :beyond_other
-LIMIT :most;
+-- The items that have a word beginning so and one beginning otherwise; NULL if there are so many.
+SELECT CASE WHEN count(*) < :most THEN json_group_array(path) END AS paths FROM (
+  SELECT path FROM media_words
+  WHERE user_id = :user_id AND word >= :word AND word < :beyond
+  INTERSECT
+  SELECT path FROM media_words
+  WHERE user_id = :user_id AND word >= :other AND word < :beyond_other
+  LIMIT :most
+) AS both_words;
 
 -- name: forget_words
 -- Let search find an item no more.

@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, ImageOps
 from media_pipeline.media.workshop.orders import LADDER, Examined, Small
 from media_pipeline.media.workshop.refusal import MAX_PIXELS, BadPicture, refusing, too_big
 from media_pipeline.media.workshop.thumbhash import thumbhash
+from media_pipeline.media.workshop.vips import shrunk_in_stream
 
 _HASHED: Final = 64
 _DECODERS: Final = {
@@ -44,11 +45,11 @@ def examine_still(file: Path, folder: Path, content_type: str) -> Examined:
     """Decode the first frame for real and write its thumbnails; `BadPicture` if it is none."""
     with opened(file, content_type) as picture:
         width, height = picture.size
-        if picture.getexif().get(ORIENTATION, 1) in SIDEWAYS:
-            width, height = height, width
         picture.draft("RGB", (LADDER[0], LADDER[0]))
-        picture.load()
         smalls, mark = write_ladder(picture, folder)
+        # The method of every picture: a PNG's own would decode all of one that was made small in a stream.
+        if Image.Image.getexif(picture).get(ORIENTATION, 1) in SIDEWAYS:
+            width, height = height, width
     return Examined(
         content_type=content_type,
         width=width,
@@ -92,10 +93,11 @@ def write_ladder(picture: Image.Image, folder: Path) -> tuple[list[Small], bytes
 
 def shrunk(picture: Image.Image, side: int) -> Image.Image:
     """Return the picture upright, in sRGB, at most `side` wide and high; turned when it is small already."""
-    whole = plain(picture)
-    share = min(1.0, side / max(whole.size))
-    size = max(1, round(whole.width * share)), max(1, round(whole.height * share))
-    small = whole.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    share = min(1.0, side / max(picture.size))
+    size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
+    small = shrunk_in_stream(picture, size)
+    if small is None:
+        small = plain(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     return ImageOps.exif_transpose(in_srgb(small, picture.info.get("icc_profile")))
 
 
