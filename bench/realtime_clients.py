@@ -63,7 +63,7 @@ class Server:
     def __init__(self, name: str, env: dict[str, str]) -> None:
         self.name = name
         command = [sys.executable, "-W", "ignore", "-m", "bench.realtime_servers", name]
-        environment = {**os.environ, "AUTH_JWT_SECRET": SECRET, "MEDIA_LOG": "json", **env}
+        environment = {**os.environ, "AUTH_JWT_SECRET": SECRET, **env}
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )

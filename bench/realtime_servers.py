@@ -33,6 +33,7 @@ from media_pipeline.heap import spare_heap
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.program import Program
 from media_pipeline.realtime.bus import Message
+from media_pipeline.telemetry import configure_logging
 
 DATA = b'{"v":1,"pad":"' + b"x" * 196 + b'"}'
 FRAME = b"event: bench\ndata: " + DATA + b"\n\n"
@@ -254,6 +255,7 @@ async def main(name: str) -> None:
     http = choose_protocol() if name == "ours" else "httptools"
     config = uvicorn.Config(app, http=http, log_level="error", access_log=False, lifespan="off", backlog=4096)
     if name in OURS:
+        configure_logging("json")
         config.proxy_headers = config.server_header = False
         spare_heap()
     await uvicorn.Server(config).serve([listening])
