@@ -97,7 +97,7 @@ SELECT CASE WHEN count(*) < :most::INT8 THEN coalesce(array_agg(path)::TEXT, '{}
   INTERSECT
   SELECT path FROM media_words
   WHERE user_id = :user_id AND word >= :other::BYTEA AND word < :beyond_other::BYTEA
-  LIMIT :most::INT8
+  LIMIT :most
 ) AS both_words;
 
 -- name: forget_words
