@@ -1,13 +1,15 @@
 """Connections that uvicorn gives away: by the letter of HTTP, on both loops, and when they are not."""
 
 import asyncio
+import gc
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from media_pipeline.api.auth import Tokens
 from media_pipeline.api.detached import SEND_BUFFER, Detached
@@ -122,6 +124,31 @@ def test_nothing_of_the_request_stays(loop_factory: Callable[[], asyncio.Abstrac
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(check())
+
+
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_nothing_of_the_request_waits_for_the_collector(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """What a request took is free when its stream has begun: thousands that come at once are no garbage."""
+
+    async def check() -> None:
+        async with serving() as (_, ask):
+            await (await ask(request())).until(READY)
+            assert RequestResponseCycle not in {type(it) for it in gc.get_objects()}
+
+    with collecting_nothing(), asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(check())
+
+
+@contextmanager
+def collecting_nothing() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("loop_factory", LOOPS)

@@ -9,6 +9,7 @@ the portable way (see `realtime/push.py`), and the limits of a head are that rel
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 import uvicorn
@@ -35,6 +36,9 @@ SLOW_HEAD: Final = (408, "head_too_slow", "Address and headers did not come in t
 HEAD_SECONDS: Final = 30.0
 """How long a head may take to arrive, from its connection's beginning or its first byte; and a body that was
 answered before its end, for that end."""
+_CLOSE: Final = b"connection: close\r\n\r\n"
+_CLOSE_CHUNKED: Final = b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+_NOTHING: Final = dict.fromkeys(("cycle", "parser", "scope", "headers", "flow", "transport"))
 
 
 def choose_protocol(version: str = uvicorn.__version__) -> type[asyncio.Protocol] | Literal["auto"]:
@@ -48,6 +52,7 @@ class DetachingProtocol(HttpToolsProtocol):
 
     _in_head = True
     _head_bytes = 0
+    _fresh_bytes = 0
     _patience: asyncio.TimerHandle | None = None
     _refusal: tuple[int, str, str] = (400, "bad_request", "This is not a request of HTTP/1.1.")
 
@@ -60,6 +65,7 @@ class DetachingProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._fresh_bytes = len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -100,14 +106,19 @@ class DetachingProtocol(HttpToolsProtocol):
 
     def _check_head(self) -> None:
         """Raise for a head that is too long; the parser turns that into a refusal."""
-        head = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if len(self.url) > MAX_URL_BYTES:
             self._refusal = LONG_URL
-        elif head > MAX_HEAD_BYTES or len(self.headers) > MAX_HEADERS:
+        elif len(self.headers) > MAX_HEADERS or self._is_long():
             self._refusal = LONG_HEAD
         else:
             return
         raise ValueError(self._refusal)
+
+    def _is_long(self) -> bool:
+        # What came is no less than the head: only what is much has to be counted.
+        if self._head_bytes + self._fresh_bytes <= MAX_HEAD_BYTES:
+            return False
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES
 
     def _wait(self) -> None:
         if self._patience is None:
@@ -163,11 +174,8 @@ class Offer:
             stream.refuse()
 
     def _head(self, headers: Headers, *, chunked: bool) -> bytes:
-        ours = (*headers, (b"connection", b"close"))
-        if chunked:
-            ours += ((b"transfer-encoding", b"chunked"),)
-        lines = (b"%b: %b\r\n" % header for header in (*self._protocol.server_state.default_headers, *ours))
-        return b"".join((STATUS_LINE[200], *lines, b"\r\n"))
+        servers = _lines(tuple(self._protocol.server_state.default_headers))
+        return b"".join((STATUS_LINE[200], servers, _lines(headers), _CLOSE_CHUNKED if chunked else _CLOSE))
 
     def _let_go(self) -> None:
         """Leave uvicorn believing that the request was answered, and hold nothing that holds the stream."""
@@ -176,5 +184,12 @@ class Offer:
         protocol.server_state.total_requests += 1
         self._cycle.response_started = self._cycle.response_complete = True
         protocol.pipeline.clear()
-        for name in ("cycle", "parser", "scope", "headers", "flow", "transport"):
-            setattr(protocol, name, None)
+        # The scope leads here and so to itself: a circle that only the collector would find.
+        del self._cycle.scope["extensions"]
+        vars(protocol).update(_NOTHING)
+
+
+@lru_cache(maxsize=16)
+def _lines(headers: Headers) -> bytes:
+    """Write headers; those of streams are nearly always the same."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
