@@ -38,7 +38,6 @@ HEAD_SECONDS: Final = 30.0
 answered before its end, for that end."""
 _CLOSE: Final = b"connection: close\r\n\r\n"
 _CLOSE_CHUNKED: Final = b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-_NOTHING: Final = dict.fromkeys(("cycle", "parser", "scope", "headers", "flow", "transport"))
 
 
 def choose_protocol(version: str = uvicorn.__version__) -> type[asyncio.Protocol] | Literal["auto"]:
@@ -98,10 +97,8 @@ class DetachingProtocol(HttpToolsProtocol):
         """Refuse what is no request, or too long for one, and close."""
         status, code, sentence = self._refusal
         answer = problem_response(status, code, sentence, headers={"Connection": "close"})
-        lines = [
-            b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *answer.raw_headers)
-        ]
-        self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", bytes(answer.body))))
+        lines = _lines((*self.server_state.default_headers, *answer.raw_headers))
+        self.transport.write(b"".join((STATUS_LINE[status], lines, b"\r\n", bytes(answer.body))))
         self.transport.close()
 
     def _check_head(self) -> None:
@@ -186,7 +183,8 @@ class Offer:
         protocol.pipeline.clear()
         # The scope leads here and so to itself: a circle that only the collector would find.
         del self._cycle.scope["extensions"]
-        vars(protocol).update(_NOTHING)
+        for name in ("cycle", "parser", "scope", "headers", "flow", "transport"):
+            setattr(protocol, name, None)
 
 
 @lru_cache(maxsize=16)
