@@ -21,6 +21,8 @@ UNACKNOWLEDGED_MS: Final = 30_000
 LAST_CHUNK_SECONDS: Final = 1.0
 """How long a reader that stands still may hold up the end of its own stream."""
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
+_USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
@@ -128,8 +130,8 @@ class Detached(asyncio.Protocol):
 def _bound(transport: asyncio.Transport) -> None:
     link = _link(transport)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    if link.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+    if _USER_TIMEOUT is not None and link.family in _INTERNET:
+        link.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, UNACKNOWLEDGED_MS)
 
 
 def _link(transport: asyncio.Transport) -> socket.socket:

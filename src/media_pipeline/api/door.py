@@ -73,14 +73,14 @@ class StreamDoor:
         query = _read_query(scope["query_string"])
         page = self._pages.get(headers.get(b"origin", b""))
         # A page that may not read the answer is not ours to answer; one job needs a look into the queue.
-        if page is None or query.keys() - {"lastEventId"}:
+        if page is None or (query and query.keys() - {"lastEventId"}):
             return None
         caller = self._identify(headers.get(b"authorization", b""))
         since = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("lastEventId") or None
         if caller is None or "read" not in caller.scopes:
             return None
         try:
-            counted = await self._rate.take(caller.user_id) if self._rate else None
+            counted = await self._rate.take(caller.user_id) if self._rate and self._rate.limited else None
         except MediaPipelineError:
             return None
         scope.setdefault("state", {})["counted"] = standings = [counted] if counted else []

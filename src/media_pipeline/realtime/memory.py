@@ -7,6 +7,7 @@ by age; a user who is gone leaves nothing. Not guaranteed: anything across proce
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from typing import Final
 from media_pipeline.clock import Clock
 from media_pipeline.ids import UserId
 from media_pipeline.realtime.bus import BusError, Message, Opening, Position, Receiver, Subscription
+
+_NUMBER: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 class MemoryBus:
@@ -118,11 +121,12 @@ class MemoryBus:
 class _History:
     """One user's kept messages; those from `_last - len + 1` to `_last` are here, with no hole."""
 
-    __slots__ = ("_epoch", "_incarnation", "_last", "_messages", "keys", "subscriptions", "touched")
+    __slots__ = ("_epoch", "_incarnation", "_last", "_messages", "_place", "keys", "subscriptions", "touched")
 
     def __init__(self, epoch: str, incarnation: int) -> None:
         self._epoch = epoch
         self._incarnation = incarnation
+        self._place = f"{epoch}:{incarnation}-"
         self._last = 0
         self._messages: deque[tuple[float, str, Message]] = deque()
         self.keys: set[str] = set()
@@ -156,11 +160,8 @@ class _History:
         return Opening.RESUMED, [entry[2] for entry in islice(self._messages, kept - missing, None)]
 
     def _count_after(self, since: str) -> int | None:
-        position = Position.parse(since)
-        if position is None or position.epoch != self._epoch:
-            return None
-        incarnation, _, number = position.offset.partition("-")
-        if incarnation != str(self._incarnation) or not number:
+        number = since.removeprefix(self._place)
+        if number == since or _NUMBER.fullmatch(number) is None:
             return None
         missing = self._last - int(number)
         return missing if 0 <= missing <= len(self._messages) else None
