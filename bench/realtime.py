@@ -168,6 +168,7 @@ def crowd_targets(crowd: CrowdFigures) -> list[Target]:
     return [
         Target(f"{crowd.users:,} users, p99 in ms", crowd.p99_ms, 3),
         Target(f"{crowd.users:,} users, CPU of a core in %", crowd.cpu_percent, 10),
+        Target(f"{crowd.users:,} users, CPU for a bare relay", crowd.cpu_percent / crowd.relay_percent, 2),
         Target(f"{crowd.users:,} users, events lost", crowd.lost, 0),
     ]
 

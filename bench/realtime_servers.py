@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar
 
+import hiredis
 import uvicorn
 import uvloop
 from fastapi import FastAPI
@@ -33,6 +34,7 @@ from media_pipeline.heap import spare_heap
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.program import Program
 from media_pipeline.realtime.bus import Message
+from media_pipeline.redis_url import RedisUrl
 from media_pipeline.telemetry import configure_logging
 
 DATA = b'{"v":1,"pad":"' + b"x" * 196 + b'"}'
@@ -65,6 +67,44 @@ class Bare(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self.streams.discard(self.transport)
+
+
+class Relay(asyncio.Protocol):
+    """The floor of what goes through Redis: a channel a user, and one write for each event."""
+
+    readers: ClassVar[dict[bytes, list[asyncio.Transport]]] = {}
+    redis: ClassVar[asyncio.Transport]
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not data.startswith(b"GET"):
+            self.transport.write(DONE)
+            return
+        user = data.partition(b"Bearer ")[2].partition(b"\r\n")[0]
+        if user not in self.readers:
+            self.redis.write(hiredis.pack_command(("SUBSCRIBE", user)))  # type: ignore[arg-type] # the stub knows one word only
+        self.readers.setdefault(user, []).append(self.transport)
+        self.transport.write(HEAD + b"6\r\n: ok\n\n\r\n")
+
+
+class RelayLink(asyncio.Protocol):
+    """The relay's one connection to Redis."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.reader = hiredis.Reader()
+        Relay.redis = transport
+        transport.write(b"HELLO 3\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self.reader.feed(data)
+        while (said := self.reader.gets()) is not False:
+            if isinstance(said, hiredis.PushNotification) and said[0] == b"message":
+                frame = b"event: bench\ndata: %b\n\n" % said[2]
+                chunk = b"%x\r\n%b\r\n" % (len(frame), frame)
+                for reader in Relay.readers[said[1]]:
+                    reader.write(chunk)
 
 
 async def waits() -> AsyncIterator[None]:
@@ -243,12 +283,18 @@ APPS: dict[str, Callable[[], App]] = {
 }
 
 
+FLOORS: dict[str, Callable[[], asyncio.Protocol]] = {"bare": Bare, "relay": Relay}
+
+
 async def main(name: str) -> None:
     listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
     print(listening.getsockname()[1], flush=True)
-    if name == "bare":
-        server = await asyncio.get_running_loop().create_server(Bare, sock=listening)
-        await server.serve_forever()
+    if name in FLOORS:
+        loop = asyncio.get_running_loop()
+        if name == "relay":
+            redis = RedisUrl.parse(os.environ["REDIS_URL"])
+            await loop.create_connection(RelayLink, *redis.hosts[0])
+        await (await loop.create_server(FLOORS[name], sock=listening)).serve_forever()
     app = APPS[name]()
     for start in starts:
         await start()

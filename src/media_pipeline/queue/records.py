@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.queue.job import Attempt, Failure, Job, JobState, NewJob, Priority
 
 T = TypeVar("T")

@@ -130,9 +130,9 @@ class RedisBus:
 
     def _open_channel(self, user_id: UserId) -> Channel:
         names = Names.of(self._prefix, user_id)
-        channel = Channel(user_id, names, max_age=self._max_age)
+        channel = Channel(user_id, names, self._line, max_age=self._max_age)
         self._channels[user_id] = channel
-        self._line.hear(names.channel, lambda payload: channel.hear(self._line.link, payload))
+        self._line.hear(names.channel, channel.hear)
         if self._touching is None:
             self._touching = asyncio.get_running_loop().create_task(self._touch())
         return channel

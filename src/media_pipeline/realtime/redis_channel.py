@@ -16,6 +16,7 @@ import structlog
 
 from media_pipeline.ids import UserId
 from media_pipeline.realtime.bus import BusError, Message, Opening, Position, Receiver
+from media_pipeline.realtime.redis_line import RedisLine
 from media_pipeline.realtime.redis_link import Link, LinkLost, Reply
 from media_pipeline.realtime.redis_wire import Names, decode_entry, decode_payload, roll_dice, split_position
 
@@ -57,12 +58,13 @@ class Subscription:
 class Channel:
     """A user's listeners in this process; histories unread for `max_age` seconds are forgotten."""
 
-    __slots__ = ("_age", "_newest", "names", "subscriptions", "user_id")
+    __slots__ = ("_age", "_line", "_newest", "names", "subscriptions", "user_id")
 
-    def __init__(self, user_id: UserId, names: Names, *, max_age: float) -> None:
+    def __init__(self, user_id: UserId, names: Names, line: RedisLine, *, max_age: float) -> None:
         self.user_id = user_id
         self.names = names
         self.subscriptions: dict[Subscription, None] = {}
+        self._line = line
         self._age = int(max_age * 1000)
         self._newest: Position | None = None
 
@@ -79,7 +81,7 @@ class Channel:
         for since, subscriptions in waiting.items():
             self._resume(link, since, subscriptions)
 
-    def hear(self, link: Link | None, payload: bytes) -> None:
+    def hear(self, payload: bytes) -> None:
         """Take what the channel carried."""
         live = [subscription for subscription in self.subscriptions if subscription.live]
         if not live:
@@ -89,11 +91,15 @@ class Channel:
         except ValueError:
             _log.warning("redis.foreign_message", channel=self.names.channel)
             return
-        if message.position is not None and not self._follows(message.position) and link is not None:
-            self._resume(link, str(self._newest), self._interrupt())
-        else:
-            self._newest = message.position or self._newest
-            _deliver(live, message)
+        if message.position is not None:
+            if not self._follows(message.position) and self._line.link is not None:
+                self._resume(self._line.link, str(self._newest), self._interrupt())
+                return
+            self._newest = message.position
+        for subscription in live:
+            # Asked again: one receiver's turn may have closed another.
+            if subscription.live:
+                subscription.receiver.receive(message)
 
     def touch(self, link: Link) -> None:
         """Keep the history of somebody who listens from expiring."""
@@ -154,10 +160,3 @@ class Channel:
                 link.drop(str(error))
             elif not isinstance(error, LinkLost):
                 subscription.fail(error)
-
-
-def _deliver(live: Sequence[Subscription], message: Message) -> None:
-    for subscription in live:
-        # Asked again: one receiver's turn may have closed another.
-        if subscription.live:
-            subscription.receiver.receive(message)

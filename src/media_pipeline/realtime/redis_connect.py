@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Final
 
 from media_pipeline.realtime.bus import BusError
-from media_pipeline.realtime.redis_link import Hear, Link, LinkRefused, Reply
+from media_pipeline.realtime.redis_link import Ears, Link, LinkRefused, Reply
 from media_pipeline.redis_url import Login, RedisUrl
 
 SCRIPTS: Final = ("publish", "resume", "seat")
@@ -21,11 +21,11 @@ _LIVES: Final = 90_000_000
 _Address = tuple[str, int] | str
 
 
-async def open_link(url: RedisUrl, hear: Hear) -> Link:
+async def open_link(url: RedisUrl, ears: Ears) -> Link:
     """Connect and prepare; `BusError`, `OSError` or `TimeoutError` within `CONNECT_SECONDS` a server."""
     address = await _find_primary(url) if url.service else url.path or url.hosts[0]
     async with asyncio.timeout(CONNECT_SECONDS):
-        link = await _connect(url, address, hear)
+        link = await _connect(url, address, ears)
         try:
             await _prepare(link, url)
         except BaseException:
@@ -34,14 +34,14 @@ async def open_link(url: RedisUrl, hear: Hear) -> Link:
     return link
 
 
-async def _connect(url: RedisUrl, address: _Address, hear: Hear) -> Link:
+async def _connect(url: RedisUrl, address: _Address, ears: Ears) -> Link:
     loop = asyncio.get_running_loop()
     tls = _tls(url) if url.tls else None
     if isinstance(address, str):
-        _, link = await loop.create_unix_connection(lambda: Link(hear), address)
+        _, link = await loop.create_unix_connection(lambda: Link(ears), address)
     else:
         host, port = address
-        _, link = await loop.create_connection(lambda: Link(hear), host, port, ssl=tls)
+        _, link = await loop.create_connection(lambda: Link(ears), host, port, ssl=tls)
     return link
 
 
@@ -81,7 +81,7 @@ async def _find_primary(url: RedisUrl) -> tuple[str, int]:
 
 
 async def _ask_sentinel(url: RedisUrl, address: tuple[str, int]) -> tuple[str, int]:
-    link = await _connect(url, address, _hear_nothing)
+    link = await _connect(url, address, {})
     try:
         await _greet(link, url.sentinel_login)
         found = await link.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.service or "")
@@ -118,7 +118,3 @@ def _tls(url: RedisUrl) -> ssl.SSLContext:
 
 def _bytes(reply: Reply) -> bytes:
     return reply if isinstance(reply, bytes) else b""
-
-
-def _hear_nothing(_channel: bytes, _payload: bytes) -> None:
-    """Stand in on a link that subscribes to nothing."""

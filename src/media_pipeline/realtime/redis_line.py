@@ -18,10 +18,8 @@ import structlog
 from media_pipeline.clock import Clock
 from media_pipeline.realtime.bus import BusError
 from media_pipeline.realtime.redis_connect import open_link
-from media_pipeline.realtime.redis_link import Link, LinkRefused
+from media_pipeline.realtime.redis_link import Ear, Link, LinkRefused
 from media_pipeline.redis_url import RedisUrl
-
-Ear = Callable[[bytes], None]
 
 FIRST_WAIT: Final = 0.05
 LONGEST_WAIT: Final = 0.25
@@ -113,7 +111,7 @@ class RedisLine:
         wait = FIRST_WAIT
         while True:
             try:
-                link = await open_link(self._url, self._dispatch)
+                link = await open_link(self._url, self._ears)
             except (BusError, OSError, ValueError) as error:
                 self._note(str(error) or type(error).__name__)
                 self._refusal = error if isinstance(error, LinkRefused) else None
@@ -154,7 +152,3 @@ class RedisLine:
         if trouble != self._trouble:
             self._trouble = trouble
             _log.warning("redis.lost", error=trouble)
-
-    def _dispatch(self, channel: bytes, payload: bytes) -> None:
-        if (ear := self._ears.get(channel)) is not None:
-            ear(payload)

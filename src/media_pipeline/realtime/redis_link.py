@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
 import hiredis
@@ -22,7 +22,9 @@ Reply = object
 """What hiredis makes of an answer: bytes, numbers, lists, or a `hiredis.ReplyError`."""
 
 Take = Callable[[Reply], None]
-Hear = Callable[[bytes, bytes], None]
+Ear = Callable[[bytes], None]
+Ears = Mapping[bytes, Ear]
+"""Who takes the messages of a channel."""
 
 _NOTHING: Final = object()
 _STALE: Final = ("NOSCRIPT", "READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "CLUSTERDOWN", "MOVED")
@@ -38,16 +40,16 @@ class LinkRefused(BusError):
 
 
 class Link(asyncio.Protocol):
-    """A connection; `hear(channel, payload)` takes every message. `life` names the server's process."""
+    """A connection; the messages of a channel go to its ear in `ears`. `life` names the server's process."""
 
-    def __init__(self, hear: Hear) -> None:
+    def __init__(self, ears: Ears) -> None:
         # Kept: a subscription may be closed, and so unsubscribed, when no loop runs.
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self.life = ""
         self.scripts: dict[str, bytes] = {}
         self.congested = False
-        self._hear = hear
+        self._ears = ears
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._waiting: deque[Take] = deque()
         self._words: list[bytes] = []
@@ -141,7 +143,8 @@ class Link(asyncio.Protocol):
         if not isinstance(reply, hiredis.PushNotification):
             self._waiting.popleft()(reply)
         elif reply[0] == b"message":
-            self._hear(reply[1], reply[2])
+            if (ear := self._ears.get(reply[1])) is not None:
+                ear(reply[2])
         elif reply[0] in {b"subscribe", b"unsubscribe"}:
             self._waiting.popleft()(None)
 

@@ -23,7 +23,7 @@ class Wire(asyncio.Transport):
 
 async def test_the_first_command_of_a_turn_goes_at_once_and_the_others_together() -> None:
     """Nobody waits for a turn of the loop, and many commands are two writes."""
-    link, wire = Link(lambda _channel, _payload: None), Wire()
+    link, wire = Link({}), Wire()
     link.connection_made(wire)
     said = [hiredis.pack_command(("ECHO", number)) for number in range(4)]  # type: ignore[arg-type] # the stub knows one word only
     for number in range(3):
