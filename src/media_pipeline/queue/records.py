@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.queue.job import Attempt, Failure, Job, JobState, NewJob, Priority
 
 T = TypeVar("T")
@@ -31,27 +32,13 @@ def encode(value: object) -> str:
 
 def read_job(row: JobRow) -> Job:
     """Build the job; what cannot be decoded shows as empty (see `read_claimed`)."""
-    return Job(
-        id=row["id"],
-        user_id=row["user_id"],
-        kind=row["kind"],
+    payload: JsonObject | None = _lenient(_object.decode, row["payload"])
+    return msgspec.structs.replace(
+        _read_running(row, payload or {}, _lenient(_attempts.decode, row["attempts"]) or ()),
         state=_STATES[row["state"]],
-        priority=_LANES[row["lane"]],
-        payload=_lenient(_object.decode, row["payload"]) or {},
-        attempt=row["attempt"],
-        failures=row["failures"],
-        max_failures=row["max_failures"],
-        created_at=row["created_at"] / 1e6,
         run_at=seconds(row["run_at"]),
-        started_at=seconds(row["started_at"]),
         finished_at=seconds(row["finished_at"]),
         result=None if row["result"] is None else _lenient(_object.decode, row["result"]),
-        error=_read_error(row),
-        attempts=_lenient(_attempts.decode, row["attempts"]) or (),
-        cancel_requested=bool(row["cancel_requested"]),
-        worker_id=row["worker_id"],
-        retry_of=row["retry_of"],
-        trace=row["trace"],
         settled=bool(row["settled"]),
     )
 
@@ -59,28 +46,9 @@ def read_job(row: JobRow) -> Job:
 def read_claimed(row: JobRow) -> Job | None:
     """Build a running job, or None when a worker cannot read what it asks for and what was tried."""
     try:
-        payload, attempts = _object.decode(row["payload"]), _attempts.decode(row["attempts"])
+        return _read_running(row, _object.decode(row["payload"]), _attempts.decode(row["attempts"]) or ())
     except msgspec.DecodeError:
         return None
-    return Job(
-        id=row["id"],
-        user_id=row["user_id"],
-        kind=row["kind"],
-        state=JobState.RUNNING,
-        priority=_LANES[row["lane"]],
-        payload=payload,
-        attempt=row["attempt"],
-        failures=row["failures"],
-        max_failures=row["max_failures"],
-        created_at=row["created_at"] / 1e6,
-        started_at=seconds(row["started_at"]),
-        error=_read_error(row),
-        attempts=attempts or (),
-        cancel_requested=bool(row["cancel_requested"]),
-        worker_id=row["worker_id"],
-        retry_of=row["retry_of"],
-        trace=row["trace"],
-    )
 
 
 def read_finished(claimed: Job, row: JobRow, result: str) -> Job:
@@ -126,8 +94,27 @@ def seconds(microseconds: int | None) -> float | None:
     return None if microseconds is None else microseconds / 1e6
 
 
-def _read_error(row: JobRow) -> Failure | None:
-    return None if row["error"] is None else _lenient(_failure.decode, row["error"])
+def _read_running(row: JobRow, payload: JsonObject, attempts: Sequence[Attempt]) -> Job:
+    """Build a job from the columns that a claim returns."""
+    return Job(
+        id=row["id"],
+        user_id=row["user_id"],
+        kind=row["kind"],
+        state=JobState.RUNNING,
+        priority=_LANES[row["lane"]],
+        payload=payload,
+        attempt=row["attempt"],
+        failures=row["failures"],
+        max_failures=row["max_failures"],
+        created_at=row["created_at"] / 1e6,
+        started_at=seconds(row["started_at"]),
+        error=None if row["error"] is None else _lenient(_failure.decode, row["error"]),
+        attempts=attempts,
+        cancel_requested=bool(row["cancel_requested"]),
+        worker_id=row["worker_id"],
+        retry_of=row["retry_of"],
+        trace=row["trace"],
+    )
 
 
 def _lenient(decode: Callable[[str], T], text: str) -> T | None:
