@@ -17,6 +17,7 @@ from media_pipeline.arrival import arrive
 from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.engines import open_database
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.media.indexer import Indexer
 from media_pipeline.media.remover import Remover
 from media_pipeline.parts import Parts
 from media_pipeline.queue.republisher import Republisher
@@ -103,9 +104,15 @@ class Program(Parts):
         if self.line is not None:
             self.line.catch_up(lambda _link: republisher.hurry())
         remover = Remover(self.library, clock=self.clock)
+        indexer = Indexer(self.database, self.library, clock=self.clock)
         self._working = _begun(self.worker.run()) if "work" in self.roles else ()
         self._loops = _begun(
-            rescuer.run(), republisher.run(), remover.run(), self.sweeper.run(), self.fleet.keep()
+            rescuer.run(),
+            republisher.run(),
+            remover.run(),
+            indexer.run(),
+            self.sweeper.run(),
+            self.fleet.keep(),
         )
         self.begun = True
 

@@ -27,6 +27,8 @@ LIMITS: dict[str, Any] = {
     "media_requests_per_minute": 10_000,
 }
 BOOKS = {"media_owners", "expenses", "request_counts"}
+INDEXED = f"INSERT INTO media_indexed (user_id, began, ready_at) VALUES ('{GONE}', 0, 0), ('{STAYS}', 0, 0)"
+"""As if both had large libraries."""
 Table = dict[str, list[tuple[Any, ...]]]
 
 
@@ -93,6 +95,8 @@ async def test_a_user_is_erased_from_one_machine(tmp_path: Path) -> None:
     """SQLite and a folder, the service stopped: killed three times on the way, in the end nothing is left."""
     settings = LIMITS
     with started(tmp_path, **settings) as service:
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as file:
+            file.execute(INDEXED)
         for user, words in ((GONE, CANARY), (STAYS, "jackalope")):
             async with service.user(user) as api:
                 await live(api, words)
@@ -111,7 +115,8 @@ async def test_a_user_is_erased_from_one_machine(tmp_path: Path) -> None:
         return done.returncode
 
     before = read_sqlite(tmp_path / "jobs.db")
-    assert {"jobs", "media", "media_words", "media_reserved", *BOOKS} <= traces(before, *MARKS).keys()
+    everywhere = {"jobs", "media", "media_words", "media_indexed", "media_reserved", *BOOKS}
+    assert everywhere <= traces(before, *MARKS).keys()
     await erase_in_pieces(erase, [1, 3, 2])
     after = read_sqlite(tmp_path / "jobs.db")
     assert traces(after, *MARKS) == {}
@@ -122,7 +127,7 @@ async def test_a_user_is_erased_from_one_machine(tmp_path: Path) -> None:
 
 def check_others(before: Table, after: Table) -> None:
     """Assert that what another user has stands as it stood; their own jobs may have moved on."""
-    for name in ("media", "media_words", "media_owners"):
+    for name in ("media", "media_words", "media_indexed", "media_owners"):
         kept = [row for row in before[name] if STAYS in row]
         assert kept
         assert set(kept) <= set(after[name])
@@ -145,6 +150,8 @@ async def test_a_user_is_erased_beside_a_working_fleet(tmp_path: Path, points: l
         ) as fleet:
             await fleet.serve()
             await fleet.work()
+            with psycopg.connect(database, autocommit=True) as server:
+                server.execute(INDEXED)
             for user, words in ((GONE, CANARY), (STAYS, "jackalope")):
                 async with fleet.user(user) as api:
                     await live(api, words)

@@ -67,7 +67,7 @@ class Eraser:
         await self._end_jobs(user_id)
         await self._forget("words", user_id)
         items = await self._forget("items", user_id)
-        for books in ("promises", "owner", "expenses", "requests"):
+        for books in ("index", "promises", "owner", "expenses", "requests"):
             await self._forget(books, user_id)
         objects = await self._delete_objects(user_id)
         jobs = await self._forget_jobs(user_id)

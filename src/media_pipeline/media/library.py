@@ -30,7 +30,7 @@ from media_pipeline.media.item import (
     fold_words,
     searchable_words,
 )
-from media_pipeline.media.search import find_few
+from media_pipeline.media.search import find_few, marks_of
 from media_pipeline.storage.paths import original_prefix, read_path, user_root
 from media_pipeline.storage.store import Store, StoreError
 
@@ -128,7 +128,7 @@ class Library:
             "limit": listing.limit + 1,
             **_conditions(words),
         }
-        few = await find_few(self._db, user_id, words, marks=_marks(listing.kind, listing.source))
+        few = await find_few(self._db, user_id, words, marks=marks_of(listing.kind, listing.source))
         if few is not None:
             params["paths"] = few
         rows = await self._db.fetch(_SQL[listing.sort if few is None else f"{listing.sort}_found"], params)
@@ -148,9 +148,8 @@ class Library:
         old = await self.get(user_id, path)
         new = replace(old, name=name or old.name, alt=old.alt if alt is None else alt or None)
         row: Params = {"path": path, "user_id": user_id, "name": new.name, "alt": new.alt}
-        words = searchable_words(new)
-        renamed = Effect(_SQL["rename"], {**row, "words": _spaced(words)})
-        await self._db.apply([renamed, _forget_words(old), _found_by("insert_words", new, words)])
+        renamed = Effect(_SQL["rename"], {**row, "words": _spaced(searchable_words(new))})
+        await self._db.apply([_found("forget_words", old), renamed, index_words(new)])
         return await self.get(user_id, path)
 
     async def remove(self, user_id: UserId, path: str) -> Item:
@@ -223,7 +222,7 @@ class Library:
         if item.source == "generated":
             await self._erase_original(item)
         forgotten = Effect(_SQL["forget"], {"path": item.path})
-        await self._db.apply([_forget_words(item), forgotten])
+        await self._db.apply([_found("forget_words", item), forgotten])
 
     async def _erase_original(self, item: Item) -> None:
         """Delete the provider's untouched bytes; their path follows from the item's, but for its type."""
@@ -236,24 +235,22 @@ class Library:
 
 def keep_item(item: Item) -> list[Effect]:
     """Return the writes that put `item` into the library, to land with its job's end."""
-    words = searchable_words(item)
     row = msgspec.structs.asdict(item)
     row |= {
-        "words": _spaced(words),
+        "words": _spaced(searchable_words(item)),
         "created_at": round(item.created_at * 1_000_000),
         "thumbnails": msgspec.json.encode(item.thumbnails).decode(),
     }
-    return [Effect(_INSERT, row), _found_by("insert_words", item, words)]
+    return [Effect(_INSERT, row), index_words(item)]
 
 
-def _forget_words(item: Item) -> Effect:
-    return _found_by("forget_words", item, searchable_words(item))
+def index_words(item: Item) -> Effect:
+    """Return the write that lets the index of words find an item, where its user has one."""
+    return _found("insert_words", item)
 
 
-def _found_by(statement: str, item: Item, words: Sequence[str]) -> Effect:
-    marked = [*words, *_marks(item.kind, item.source)]
-    row: Params = {"user_id": item.user_id, "path": item.path, "words": _json(marked)}
-    return Effect(_SQL[statement], row)
+def _found(statement: str, item: Item) -> Effect:
+    return Effect(_SQL[statement], {"user_id": item.user_id, "path": item.path})
 
 
 def _conditions(words: Sequence[str]) -> Params:
@@ -261,11 +258,6 @@ def _conditions(words: Sequence[str]) -> Params:
     first, *others = [f" {word}" for word in sorted(words, key=len, reverse=True)] or [""]
     patterns = write_array([f"% {word}%" for word in words])
     return {"first": first, "others": _json(others), "patterns": patterns}
-
-
-def _marks(*facts: str | None) -> list[str]:
-    """Return what is looked up like a word and is none."""
-    return [f"={fact}" for fact in facts if fact]
 
 
 def _spaced(words: Sequence[str]) -> str:

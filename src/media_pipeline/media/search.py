@@ -1,8 +1,10 @@
 """Where a search begins: with the few items that may be its answer, or with none, when a page is soon read.
 
-Guarantees, however many items a user has: no more than `FEW` are looked up, and no more than `MANY` entries
-of the index of words read for each word. Not guaranteed: that few are found where each word, or all but one,
-is in more than `MANY` items; those are read in order until the page is full.
+A library of up to `LARGE` items is read in order. The first search of a larger one begins its index of words,
+see `indexer.py`; until that is whole it is read in order too. Guarantees, with the index, however many items
+a user has: no more than `FEW` are looked up, and no more than `MANY` entries of the index read for each word.
+Not guaranteed: that few are found where each word, or all but one, is in more than `MANY` items; those are
+read in order until the page is full.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from media_pipeline.db.database import Database, Value
 from media_pipeline.db.statements import load_dialects
 from media_pipeline.ids import UserId
 
+LARGE: Final = 10_000
+"""So many items, of some 300 bytes each, are read within the time that a search may take."""
 FEW: Final = 4000
 """So many items are looked up and sorted; of more, a page is soon found by reading them in order."""
 MANY: Final = 20_000
@@ -31,6 +35,8 @@ async def find_few(
     The paths come as the database writes them for itself, and are read by its own statements alone.
     The longest word is tried first, since it is in the fewest items as a rule.
     """
+    if not (words or marks) or not await _is_indexed(database, user_id):
+        return None
     counts = {}
     most = MANY if len(words) > 1 else FEW
     for word in [*sorted(words, key=len, reverse=True)[:TRIED], *marks]:
@@ -43,6 +49,21 @@ async def find_few(
             counts[word] = count
     rarest = sorted(counts, key=counts.__getitem__)[:2]
     return await _find_both(database, user_id, *rarest) if len(rarest) > 1 else None
+
+
+def marks_of(*facts: str | None) -> list[str]:
+    """Return what is looked up like a word and is none: a kind, a source."""
+    return [f"={fact}" for fact in facts if fact]
+
+
+async def _is_indexed(database: Database, user_id: UserId) -> bool:
+    """Tell whether a user's index of words is whole; begin one where the library has become large."""
+    if rows := await database.fetch(_SQL["indexed"], {"user_id": user_id}):
+        return rows[0]["ready_at"] is not None
+    (row,) = await database.fetch(_SQL["count_items"], {"user_id": user_id, "most": LARGE + 1})
+    if int(row["items"] or 0) > LARGE:
+        await database.execute(_SQL["begin_index"], {"user_id": user_id})
+    return False
 
 
 async def _find_both(database: Database, user_id: UserId, one: str, other: str) -> str | None:

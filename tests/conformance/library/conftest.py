@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from media_pipeline.db.database import Database
+from media_pipeline.db.database import Database, Effect
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.postgres import PostgresDatabase
 from media_pipeline.db.sqlite import SqliteDatabase
@@ -29,7 +29,7 @@ async def database(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
         database = PostgresDatabase(request.getfixturevalue("url"))
     await database.open()
     await migrate(database)
-    for table in ("media", "media_words", "media_reserved", "media_owners"):
+    for table in ("media", "media_words", "media_indexed", "media_reserved", "media_owners"):
         await database.execute(Statement("empty", f"DELETE FROM {table}"), {})
     yield database
     await database.aclose()
@@ -41,3 +41,10 @@ def library(database: Database) -> Library:
         "http://localhost", clock=FakeClock(), secret=b"x" * 32, max_upload_bytes=9, max_bytes=99
     )
     return Library(database, store)
+
+
+@pytest.fixture
+async def indexed(database: Database) -> None:
+    """Both users have an index of words, as large libraries do."""
+    text = "INSERT INTO media_indexed (user_id, began, ready_at) VALUES (:user, 0, 0)"
+    await database.apply([Effect(Statement("index", text), {"user": user}) for user in ("ann", "bob")])

@@ -91,6 +91,7 @@ async def test_words_are_found_in_any_order(database: Database, library: Library
     assert await names(library, words="% _") == []
 
 
+@pytest.mark.usefixtures("indexed")
 async def test_rare_and_common_words_give_the_same_answer(
     database: Database, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ async def test_rare_and_common_words_give_the_same_answer(
         assert sorted(few) == ["00", "04", "08", "12", "16"]
 
 
+@pytest.mark.usefixtures("indexed")
 async def test_two_common_words_that_few_items_share_are_looked_up(
     database: Database, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +137,7 @@ async def test_kind_and_source_narrow(database: Database, library: Library) -> N
     assert await names(library, words="video") == []
 
 
+@pytest.mark.usefixtures("indexed")
 async def test_a_renamed_item_is_found_by_its_new_name(database: Database, library: Library) -> None:
     """A new name is shown and found, the old one is not; what was not given stays; a stranger has no say."""
     await keep(database, item("harbour", prompt="boats"))
@@ -149,6 +152,7 @@ async def test_a_renamed_item_is_found_by_its_new_name(database: Database, libra
         await library.rename(BOB, path, name="Mine", alt=None)
 
 
+@pytest.mark.usefixtures("indexed")
 async def test_many_are_removed_at_once(database: Database, library: Library) -> None:
     """Every named item of the user is gone, and no other; one that is not there is no error."""
     await keep(database, item("a"), item("b"), item("c"), item("z", user=BOB))

@@ -25,6 +25,7 @@ PARAMS: Params = {
     "beyond_other": b"w2\xff",
     "most": 1000,
     "limit": 51,
+    "age": 0,
 }
 PATHS: dict[str, Params] = {
     "sqlite": {"paths": '["media/ann/images/7"]'},
@@ -38,15 +39,17 @@ INDEX = {
     "count_matches": "media_words_pkey",
     "matches": "media_words_pkey",
     "matches_of_both": "media_words_pkey",
+    "index_due": "media_indexed_due",
 }
 AUTOMATIC = {"media_pkey": "sqlite_autoindex_media_1", "media_words_pkey": "PRIMARY KEY"}
 
 
-async def plan(database: Database, name: str) -> str:
+async def plan(database: Database, name: str, **given: str) -> str:
     """Return how a database would run a statement."""
     text = SQL[name].text if database.dialect == "postgres" else SQL[name].sqlite
     explain = "EXPLAIN (FORMAT JSON) " if database.dialect == "postgres" else "EXPLAIN QUERY PLAN "
-    rows = await database.fetch(Statement("explain", explain + text), {**PARAMS, **PATHS[database.dialect]})
+    params = {**PARAMS, **PATHS[database.dialect], **given}
+    rows = await database.fetch(Statement("explain", explain + text), params)
     return json.dumps([dict(row) for row in rows])
 
 
@@ -79,3 +82,15 @@ async def test_a_page_is_read_from_its_index(database: Database) -> None:
         if name in ("newest", "oldest", "largest"):
             assert "Sort" not in told
             assert "TEMP B-TREE" not in told
+
+
+async def test_whose_words_are_not_kept_is_asked_first(database: Database) -> None:
+    """Keeping an item looks for its user's index before anything else, and each is looked up by its key."""
+    await database.apply([Effect(FILL, {})])
+    arrays = database.dialect == "postgres"
+    item = {"user_id": "{ann}", "path": "{media/ann/images/7}"} if arrays else {}
+    told = await plan(database, "insert_words", **item)
+    first, second = ("media_indexed_pkey", "media_pkey") if arrays else ("SEARCH owner", "SEARCH media")
+    assert 0 < told.index(first) < told.index(second)
+    assert "Seq Scan" not in told
+    assert "SCAN media" not in told

@@ -40,7 +40,7 @@ FORBIDDEN = re.compile(
 
 FUNCTIONS: Final = {
     "unnest", "count", "row_number", "coalesce", "min", "max", "now", "extract",
-    "jsonb_array_elements_text", "substr", "length", "sum", "convert_to", "array_agg",
+    "string_to_array", "substr", "length", "sum", "convert_to", "array_agg",
 }  # fmt: skip
 """Built-ins that both have under one name and meaning."""
 

@@ -4,6 +4,12 @@ DELETE FROM media_words WHERE user_id = :user_id AND word IN (
   SELECT word FROM media_words WHERE user_id = :user_id LIMIT :limit)
 RETURNING word;
 
+-- name: index
+-- Forget that a user had an index of words.
+DELETE FROM media_indexed WHERE user_id IN (
+  SELECT user_id FROM media_indexed WHERE user_id = :user_id LIMIT :limit)
+RETURNING user_id;
+
 -- name: items
 -- Forget some of a user's items.
 DELETE FROM media WHERE path IN (SELECT path FROM media WHERE user_id = :user_id LIMIT :limit)

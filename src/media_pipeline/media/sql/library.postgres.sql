@@ -67,14 +67,17 @@ SELECT * FROM unnest(:path::TEXT[], :user_id::TEXT[], :job_id::TEXT[], :kind::TE
   :source_path::TEXT[], :prompt::TEXT[], :model::TEXT[], :seed::INT8[], :words::TEXT[], :created_at::INT8[]);
 
 -- name: insert_words rows
--- Let search find items that are there; the words of each come as a JSON array. The LIMIT keeps the planner to
--- the key: it would read a user's whole library rather than look a path up.
+-- Let the index of words find items that are there, of users who have one: what comes first, for most have none.
+-- Each LIMIT keeps the planner to a key: it would read a user's whole library rather than look a path up.
 INSERT INTO media_words (user_id, word, path)
-SELECT item.user_id, convert_to(asked.word, 'UTF8'), item.path
-FROM unnest(:user_id::TEXT[], :path::TEXT[], :words::TEXT[]) AS item(user_id, path, words)
-CROSS JOIN LATERAL (SELECT m.user_id, m.removing FROM media AS m WHERE m.path = item.path LIMIT 1) AS it
-CROSS JOIN LATERAL jsonb_array_elements_text(item.words::JSONB) AS asked(word)
-WHERE it.user_id = item.user_id AND it.removing = 0
+SELECT it.user_id, convert_to(asked.word, 'UTF8'), it.path
+FROM unnest(:user_id::TEXT[], :path::TEXT[]) AS item(user_id, path)
+CROSS JOIN LATERAL (SELECT i.user_id FROM media_indexed AS i WHERE i.user_id = item.user_id LIMIT 1) AS owner
+CROSS JOIN LATERAL (
+  SELECT m.* FROM media AS m WHERE m.path = item.path AND m.user_id = owner.user_id LIMIT 1) AS it
+CROSS JOIN LATERAL unnest(string_to_array(
+  substr(it.words || ' =' || it.kind || ' =' || it.source, 2), ' ')) AS asked(word)
+WHERE it.removing = 0
 ON CONFLICT DO NOTHING;
 
 -- name: count_matches
@@ -101,7 +104,23 @@ SELECT CASE WHEN count(*) < :most::INT8 THEN coalesce(array_agg(path)::TEXT, '{}
 ) AS both_words;
 
 -- name: forget_words
--- Let search find an item no more.
+-- Let the index of words find an item no more; its row tells which they are.
 DELETE FROM media_words
-WHERE user_id = :user_id AND path = :path
-  AND word IN (SELECT convert_to(asked.word, 'UTF8') FROM jsonb_array_elements_text(:words::JSONB) AS asked(word));
+WHERE user_id = :user_id AND path = :path AND word IN (
+  SELECT convert_to(asked.word, 'UTF8')
+  FROM (SELECT m.words || ' =' || m.kind || ' =' || m.source AS words FROM media AS m WHERE m.path = :path) AS it
+  CROSS JOIN LATERAL unnest(string_to_array(substr(it.words, 2), ' ')) AS asked(word));
+
+-- name: begin_index
+-- From now on keep the words of a user's new items.
+INSERT INTO media_indexed (user_id, began) VALUES (:user_id, :now)
+ON CONFLICT (user_id) DO NOTHING;
+
+-- name: index_due
+-- A user whose earlier items can be put into the index now: whoever did not know of it has ended.
+SELECT user_id FROM media_indexed WHERE ready_at IS NULL AND began <= :now - :age
+ORDER BY began LIMIT 1;
+
+-- name: finish_index
+-- Note that a user's index of words is whole.
+UPDATE media_indexed SET ready_at = :now WHERE user_id = :user_id AND ready_at IS NULL;

@@ -22,3 +22,13 @@ SELECT path, job_id, removing FROM media WHERE user_id = :user_id;
 -- name: forget
 -- Forget an item whose object is gone.
 DELETE FROM media WHERE path = :path AND removing = 1;
+
+-- name: indexed
+-- Whether a user has an index of words, and since when it is whole.
+SELECT ready_at FROM media_indexed WHERE user_id = :user_id;
+
+-- name: count_items
+-- How many items a user has, up to a number.
+SELECT count(*) AS items FROM (
+  SELECT 1 AS one FROM media WHERE user_id = :user_id AND removing = 0 LIMIT :most
+) AS counted;

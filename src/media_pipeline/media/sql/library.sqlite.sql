@@ -84,10 +84,13 @@ VALUES (:path, :user_id, :job_id, :kind, :source, :name, :alt, :content_type, :s
         :created_at);
 
 -- name: insert_words
--- Let search find an item that is there; words come as a JSON array.
+-- Let the index of words find an item that is there, if its user has one, which is asked first: CROSS JOIN keeps the
+-- order. Words hold no quotes.
 INSERT OR IGNORE INTO media_words (user_id, word, path)
-SELECT :user_id, CAST(value AS BLOB), :path FROM json_each(:words)
-WHERE EXISTS (SELECT 1 FROM media WHERE path = :path AND user_id = :user_id AND removing = 0);
+SELECT media.user_id, CAST(value AS BLOB), media.path
+FROM media_indexed AS owner CROSS JOIN media
+CROSS JOIN json_each('["' || replace(substr(words || ' =' || kind || ' =' || source, 2), ' ', '","') || '"]')
+WHERE owner.user_id = :user_id AND media.path = :path AND media.user_id = owner.user_id AND removing = 0;
 
 -- name: count_matches
 -- How many items have a word beginning so, up to a number.
@@ -113,6 +116,23 @@ SELECT CASE WHEN count(*) < :most THEN json_group_array(path) END AS paths FROM 
 ) AS both_words;
 
 -- name: forget_words
--- Let search find an item no more.
+-- Let the index of words find an item no more; its row tells which they are.
 DELETE FROM media_words
-WHERE user_id = :user_id AND path = :path AND word IN (SELECT CAST(value AS BLOB) FROM json_each(:words));
+WHERE user_id = :user_id AND path = :path AND word IN (
+  SELECT CAST(value AS BLOB)
+  FROM media, json_each('["' || replace(substr(words || ' =' || kind || ' =' || source, 2), ' ', '","') || '"]')
+  WHERE media.path = :path);
+
+-- name: begin_index
+-- From now on keep the words of a user's new items.
+INSERT INTO media_indexed (user_id, began) VALUES (:user_id, strftime('%s', 'now') * 1000000)
+ON CONFLICT (user_id) DO NOTHING;
+
+-- name: index_due
+-- A user whose earlier items can be put into the index now: whoever did not know of it has ended.
+SELECT user_id FROM media_indexed WHERE ready_at IS NULL AND began <= strftime('%s', 'now') * 1000000 - :age
+ORDER BY began LIMIT 1;
+
+-- name: finish_index
+-- Note that a user's index of words is whole.
+UPDATE media_indexed SET ready_at = strftime('%s', 'now') * 1000000 WHERE user_id = :user_id AND ready_at IS NULL;
