@@ -30,6 +30,8 @@ from bench.realtime_redis import ROUNDS as REDIS_ROUNDS
 NAMES = ("bare", "streaming", "sse-starlette", "fastapi", "portable", "ours")
 PARTS = ("fan-out", "memory", "redis", "crowd")
 SLICES = 5
+EVENTS = 20
+"""Of a turn: with a few the other servers' caches are measured, which each turn begins with."""
 MISSED = 3
 """Changes of state that each of our streams is sent at its opening, as one that comes back."""
 BURST = 16
@@ -70,7 +72,7 @@ async def fan_out(names: list[str], count: int, rounds: int) -> Turns:
                 await _time_opening(turns, server, count // SLICES, positions[server.name])
         for _ in range(rounds):
             for server in servers:
-                await _time_events(turns, server, count, events=4, burst=1)
+                await _time_events(turns, server, count, events=EVENTS, burst=1)
             for server in servers:
                 await _time_events(turns, server, count, events=1, burst=BURST)
     return turns
