@@ -1,14 +1,15 @@
 import { drop, expect, png, pngFile, test, unique } from './fixtures.ts';
 import { Studio } from './studio.ts';
 
-test('a prompt becomes a picture: real progress, a partial picture, then the finished one', async ({
+test('a prompt becomes pictures: real progress, a partial picture, then the finished ones', async ({
   studio,
 }) => {
   const prompt = unique('misty mountains at dawn');
   await studio.watch();
-  await studio.generate(prompt);
+  await studio.generate(prompt, { Count: '4' }); // one is soon drawn, and a page shows what it has time for
   await expect(studio.card(prompt)).toBeVisible();
-  await studio.expectPicture(studio.tile(prompt).getByRole('img'));
+  await expect(studio.tile(prompt)).toHaveCount(4);
+  await studio.expectPicture(studio.tile(prompt).getByRole('img').first());
   const { progress, previews } = await studio.seen();
   expect(new Set(progress).size).toBeGreaterThanOrEqual(3);
   expect(progress).toEqual([...progress].sort((a, b) => a - b));
