@@ -65,7 +65,9 @@ async def test_an_image_goes_from_request_to_url(service: Running, api: Api) -> 
     """A POST answers 202 with a job whose events rise truly and end with a URL that gives the PNG."""
     async with api.events() as stream:
         assert (await stream.next()).name == "ready"
-        answer = await api.ask("POST", "/generate/image", {"prompt": "a lighthouse at dawn", "seed": 5})
+        # Large, so that drawing takes longer than the pace at which progress is told, on any machine.
+        body = {"prompt": "a lighthouse at dawn", "seed": 5, "width": 2048, "height": 2048}
+        answer = await api.ask("POST", "/generate/image", body)
         assert answer.status_code == 202
         job_id = answer.json()["jobId"]
         assert answer.json() == {"jobId": job_id}
