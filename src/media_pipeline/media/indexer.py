@@ -9,6 +9,7 @@ for longer than `SETTLED` and then went on.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -59,6 +60,6 @@ class Indexer:
             items += len(found.items)
             if found.next is None:
                 break
-            page = Listing(sort="oldest", limit=BATCH, after=found.next)
+            page = replace(page, after=found.next)
         await self._db.execute(_SQL["finish_index"], {"user_id": user_id})
         _log.info("indexer.finished", items=items)
