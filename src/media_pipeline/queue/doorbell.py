@@ -31,6 +31,9 @@ class LocalListener:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._rang.wait()
+        return self.heard()
+
+    def heard(self) -> frozenset[Ring]:
         self._rang.clear()
         rings, self._rings = frozenset(self._rings), set()
         return rings

@@ -8,7 +8,7 @@ database runs at READ COMMITTED; it is then by as many jobs as there are process
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from media_pipeline.clock import Clock
@@ -99,8 +99,8 @@ class PostgresQueue:
         await self._table.promote([(job.kind, job.user_id)])
         return await self.get(job_id)
 
-    async def claim(self, worker_id: WorkerId, free: Mapping[str, int], *, limit: int) -> list[Job]:
-        return await self._claims.claim(worker_id, free, limit)
+    def claim(self, worker_id: WorkerId, free: Mapping[str, int], *, limit: int) -> Awaitable[list[Job]]:
+        return self._claims.claim(worker_id, free, limit)
 
     async def register(self, worker_id: WorkerId, *, lease_seconds: float) -> None:
         lease: Columns = {"id": worker_id, "lease": round(lease_seconds * 1_000_000)}

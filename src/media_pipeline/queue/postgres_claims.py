@@ -3,7 +3,8 @@
 Guarantees: a claim that returns nothing found nothing that another had not taken; what a claim took
 and could not tell, because its answer was lost, is told by the next claim or given back by the next
 heartbeat. Claims look from a place on, just behind the newest job they took, so that they need not
-step over what was taken before; once a `SWEEP` they look from the beginning.
+step over what was taken before; once a `SWEEP` they look from the beginning. Not guaranteed: that a job of a
+better lane, kept by another process whose ring is still on its way, goes before those of a lane in full flow.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from media_pipeline.clock import Clock, SystemClock
@@ -28,6 +30,8 @@ from media_pipeline.queue.queue import Beat, LeaseLost
 from media_pipeline.queue.records import JobRow, read_claimed, read_job
 
 SWEEP: Final = 1.0
+RECENT: Final = 0.02
+"""Seconds for which a look is believed again, unless something rings."""
 SLACK_US: Final = 1_000_000
 """How late a job may appear behind one that was enqueued after it."""
 
@@ -53,6 +57,15 @@ class _Claim:
         return max(0, min(self.free.get(kind, 0) - of_kind, self.limit - len(self.taken)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Who is alive, and the lanes with work, best first, each with the place to look from, `until` when."""
+
+    alive: AbstractSet[WorkerId]
+    lanes: Mapping[Lane, int]
+    until: float
+
+
 class Claims:
     """Hand jobs to the workers of this process, and keep their leases."""
 
@@ -71,6 +84,8 @@ class Claims:
         self._doubtful: set[WorkerId] = set()
         self._places: Counter[Lane] = Counter()
         self._swept = float("-inf")
+        self._seen: _Look | None = None
+        self._bell = table.doorbell.listen("work")
 
     def claim(self, worker_id: WorkerId, free: Mapping[str, int], limit: int) -> Awaitable[list[Job]]:
         return self._claims.join(_Claim(worker_id, free, limit))
@@ -92,7 +107,7 @@ class Claims:
 
     def look_back(self) -> None:
         """Look from the beginning next time: a job went back to an old place."""
-        self._swept = float("-inf")
+        self._swept, self._seen = float("-inf"), None
 
     async def _claim(self, asked: Sequence[_Claim]) -> list[list[Job] | Exception]:
         async with self._turn:
@@ -113,24 +128,34 @@ class Claims:
             self._take_back(asked)
             raise
 
-    async def _take(self, asked: Sequence[_Claim]) -> set[WorkerId]:
+    async def _take(self, asked: Sequence[_Claim]) -> AbstractSet[WorkerId]:
         """Fill the claims; return which workers are alive."""
         for _ in range(_LOOKS):
-            alive, ready, places = await self._look(asked)
-            claims = [claim for claim in asked if claim.worker_id in alive]
-            for lane in ready:
-                await self._take_lane(claims, lane, place=places[lane])
-            if not ready or any(claim.taken for claim in claims):
+            look = self._recent_look(asked) or await self._look(asked)
+            claims = [claim for claim in asked if claim.worker_id in look.alive]
+            for lane, place in look.lanes.items():
+                await self._take_lane(claims, lane, place=place)
+            if len(look.lanes) == 1 and not any(claim.wants_more for claim in claims):
+                self._seen = look
+            if not look.lanes or any(claim.taken for claim in claims):
                 break
-        return alive
+        return look.alive
 
-    async def _look(self, asked: Sequence[_Claim]) -> tuple[set[WorkerId], list[Lane], Mapping[Lane, int]]:
-        """Return who is alive, the lanes with work, best first, and from which places on."""
+    def _recent_look(self, asked: Sequence[_Claim]) -> _Look | None:
+        """Return the last look where another would show the same: one lane with work, and no news."""
+        seen, self._seen = self._seen, None
+        news = self._bell.heard()
+        workers = {claim.worker_id for claim in asked}
+        if seen is None or news or self._clock.monotonic() >= seen.until or not workers <= seen.alive:
+            return None
+        return replace(seen, lanes={lane: self._place(lane) for lane in seen.lanes})
+
+    async def _look(self, asked: Sequence[_Claim]) -> _Look:
         now = self._clock.monotonic()
         sweep = now - self._swept >= SWEEP
         kinds = dict.fromkeys(kind for claim in asked for kind in claim.free)
         lanes = [(lane, kind) for lane in Priority for kind in kinds]
-        places = {lane: 0 if sweep else self._places[lane] - SLACK_US for lane in lanes}
+        places = {lane: 0 if sweep else self._place(lane) for lane in lanes}
         params: Columns = {
             "worker_ids": [claim.worker_id for claim in asked],
             "kinds": [kind for _, kind in lanes],
@@ -142,7 +167,10 @@ class Claims:
             self._swept = now
         alive = {WorkerId(row["worker_id"]) for row in rows if row["worker_id"] is not None}
         found = {(row["lane"], row["kind"]) for row in rows}
-        return alive, [lane for lane in lanes if lane in found], places
+        return _Look(alive, {lane: places[lane] for lane in lanes if lane in found}, now + RECENT)
+
+    def _place(self, lane: Lane) -> int:
+        return self._places[lane] - SLACK_US
 
     async def _take_lane(self, claims: Sequence[_Claim], lane: Lane, *, place: int) -> None:
         priority, kind = lane

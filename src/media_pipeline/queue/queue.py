@@ -7,7 +7,7 @@ user's job back for more than the jobs that already run. Not guaranteed: that a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -136,9 +136,10 @@ class Queue(Protocol):
         """Make a scheduled job due now; any other stays as it is."""
         ...
 
-    async def claim(self, worker_id: WorkerId, free: Mapping[str, int], *, limit: int) -> list[Job]:
+    def claim(self, worker_id: WorkerId, free: Mapping[str, int], *, limit: int) -> Awaitable[list[Job]]:
         """Take up to `limit` available jobs, at most `free[kind]` of a kind, best lane first.
 
+        An engine may begin when this is called, not only when its answer is awaited.
         Of the jobs of which one more death would make `crashed`, a worker runs one at a time.
         Raises `LeaseLost` when the worker's lease ran out: beat, or register anew, first.
         """
@@ -233,6 +234,10 @@ class Listener(Protocol):
 
     async def wait(self, seconds: float) -> frozenset[Ring]:
         """Return what rang since the last call, at the latest after `seconds`."""
+        ...
+
+    def heard(self) -> frozenset[Ring]:
+        """Return what rang since the last call, now."""
         ...
 
     def wake(self) -> None:

@@ -25,8 +25,11 @@ class Slots:
         self.taken -= 1
 
     def room(self, *, held: int) -> int:
-        """Return how many jobs may be taken beside those `held`: at work, or their ends being written."""
-        return min(self._total - self.taken, 2 * self._total - held)
+        """Return how many jobs may be claimed beside those `held`: at work, or their ends being written.
+
+        At most half of the slots: one half is claimed while the other is at work, where jobs are short.
+        """
+        return min(self._total - self.taken, 2 * self._total - held, (self._total + 1) // 2)
 
     def free(self) -> dict[str, int]:
         """Return the free slots by kind, another kind first each time."""

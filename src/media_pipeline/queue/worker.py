@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar, cast
 
@@ -118,25 +118,39 @@ class Worker:
         return False
 
     async def _claim_until_stopped(self) -> None:
+        """Claim and begin. After a full claim the next is asked for first: the server is at it meanwhile."""
+        waiting: list[Job] = []
         while not self._stopping:
-            claimed = await self._claim()
-            for job in claimed:
-                self._begin(job)
+            room = self._slots.room(held=self.busy + len(waiting))
+            asked = self._ask(room)
+            self._begin_all(waiting)
+            claimed = await self._claimed(asked)
+            waiting = claimed if len(claimed) == room else []
+            if not waiting:
+                self._begin_all(claimed)
             if not claimed:
                 await self._wait_for_work()
+        self._begin_all(waiting)
 
-    async def _claim(self) -> list[Job]:
+    def _ask(self, room: int) -> Awaitable[list[Job]] | None:
         free = self._slots.free()
-        room = self._slots.room(held=self.busy)
-        if room <= 0 or not free:
+        return self._queue.claim(self.id, free, limit=room) if room > 0 and free else None
+
+    async def _claimed(self, asked: Awaitable[list[Job]] | None) -> list[Job]:
+        """Return the jobs that were asked for, their slots taken."""
+        if asked is None:
             return []
         try:
-            return await self._queue.claim(self.id, free, limit=room)
+            jobs = await asked
         except DatabaseUnavailable as error:
             _log.warning("worker.claim_failed", error=str(error))
         except LeaseLost:
             if await self._beat():
                 self._listener.wake()
+        else:
+            for job in jobs:
+                self._slots.take(job.kind)
+            return jobs
         return []
 
     async def _wait_for_work(self) -> None:
@@ -144,9 +158,12 @@ class Worker:
         if "cancel" in await self._listener.wait(self._settings.poll):
             await self._beat()
 
+    def _begin_all(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            self._begin(job)
+
     def _begin(self, job: Job) -> None:
         failpoint("after_claim")
-        self._slots.take(job.kind)
         with following(job.trace):
             self._log.debug(
                 "job.claimed",

@@ -34,6 +34,17 @@ async def test_the_better_lane_goes_first(floor: Floor) -> None:
     assert [job.id for job in claimed] == [normal.id, low.id]
 
 
+async def test_a_better_job_goes_before_a_lane_in_full_flow(floor: Floor) -> None:
+    """A job of a better lane is the next, also while claim after claim is filled from another."""
+    low = [await floor.ask(UserId(f"user-{n}"), priority=Priority.LOW) for n in range(4)]
+    worker = await floor.hire()
+    flow = [await floor.claim(worker, limit=1) for _ in range(2)]
+    normal = await floor.ask(BOB)
+    flow += [await floor.claim(worker, limit=1) for _ in range(3)]
+    expected = [low[0], low[1], normal, low[2], low[3]]
+    assert [job.id for claimed in flow for job in claimed] == [job.id for job in expected]
+
+
 async def test_due_jobs_run_in_the_order_of_their_time(floor: Floor) -> None:
     """Scheduled jobs that came due together run by when they were due, not by when they were made."""
     late = await floor.ask(ANN, run_in=20)

@@ -22,9 +22,15 @@ def test_no_kind_gets_more_slots_than_its_limit_or_than_there_are() -> None:
 def test_ends_being_written_hold_at_most_one_more_round() -> None:
     """Jobs whose ends are not written yet leave their slots, until there are as many of them as slots."""
     slots = Slots(["image"], total=3, per_kind={})
-    assert slots.room(held=3) == 3
+    assert slots.room(held=4) == 2
     assert slots.room(held=5) == 1
     assert slots.room(held=6) == 0
+
+
+@pytest.mark.parametrize(("total", "claim"), [(1, 1), (4, 2), (5, 3)])
+def test_a_claim_is_at_most_half_of_the_slots(total: int, claim: int) -> None:
+    """One half is at work while the other is claimed."""
+    assert Slots(["image"], total=total, per_kind={}).room(held=0) == claim
 
 
 def test_another_kind_comes_first_each_time() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Mapping
 
 import pytest
 
-from media_pipeline.queue.job import Job, JobState
+from media_pipeline.queue.job import Job, JobState, WorkerId
 from media_pipeline.queue.queue import Outcome
 from media_pipeline.queue.worker import Run, WorkerSettings
 
@@ -45,6 +46,33 @@ async def test_no_more_run_than_the_concurrency(stage: Stage) -> None:
         gate.open.set()
         await stage.audience.told.until(10)
     assert gate.most == 3
+
+
+@pytest.mark.parametrize(("jobs", "order"), [(2, ["ask", "ask", "begin"]), (1, ["ask", "begin", "ask"])])
+async def test_a_full_claim_is_followed_by_the_next_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, jobs: int, order: list[str]
+) -> None:
+    """The jobs of a full claim begin when the next was asked for; those of another begin at once."""
+    heard: list[str] = []
+    claim = stage.queue.claim
+
+    async def take(worker_id: WorkerId, free: Mapping[str, int], limit: int) -> list[Job]:
+        heard.append("ask")
+        return await claim(worker_id, free, limit=limit)
+
+    def ask(worker_id: WorkerId, free: Mapping[str, int], *, limit: int) -> Awaitable[list[Job]]:
+        return asyncio.create_task(take(worker_id, free, limit))
+
+    async def handler(_run: Run) -> Outcome:
+        heard.append("begin")
+        return Outcome({})
+
+    monkeypatch.setattr(stage.queue, "claim", ask)
+    for _ in range(jobs):
+        await stage.ask()
+    async with stage.working(handler, settings=settings(4)):
+        await stage.audience.told.until(jobs)
+    assert heard[:3] == order
 
 
 async def test_a_kind_runs_within_its_limit(stage: Stage) -> None:

@@ -1,0 +1,119 @@
+"""When a claim on a SQL server looks before it takes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from media_pipeline.db.database import Row
+from media_pipeline.db.postgres import Columns, PostgresDatabase
+from media_pipeline.db.statements import Statement
+from media_pipeline.ids import JobId, UserId
+from media_pipeline.queue.doorbell import LocalDoorbell
+from media_pipeline.queue.job import Job, NewJob, Priority, WorkerId
+from media_pipeline.queue.postgres import PostgresQueue
+from media_pipeline.queue.postgres_claims import RECENT
+from media_pipeline.queue.queue import LeaseLost
+from tests.clocks import FakeClock
+from tests.conformance.queue.postgres_engines import PLAIN, prepare
+
+ANN = WorkerId("ann")
+
+
+class WatchedDatabase(PostgresDatabase):
+    """It notes the names of the statements that it runs."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.ran: list[str] = []
+
+    async def write(
+        self, statement: Statement, params: Columns, *, repeatable: bool = False, quick: bool = False
+    ) -> list[Row]:
+        self.ran.append(statement.name)
+        return await super().write(statement, params, repeatable=repeatable, quick=quick)
+
+
+class Process:
+    """One process's queue, and a worker in it with one free slot."""
+
+    def __init__(self, url: str) -> None:
+        self.clock = FakeClock()
+        self.database = WatchedDatabase(url)
+        self.doorbell = LocalDoorbell()
+        self.queue = PostgresQueue(self.database, self.doorbell, clock=self.clock)
+
+    async def ask(self, name: str, priority: Priority = Priority.NORMAL) -> None:
+        user = UserId(f"user-of-{name}")
+        await self.queue.enqueue(
+            NewJob(id=JobId(name), user_id=user, kind="image", payload={}, priority=priority)
+        )
+
+    async def claim(self) -> list[Job]:
+        return await self.queue.claim(ANN, {"image": 1}, limit=1)
+
+    async def ran(self) -> list[str]:
+        """Claim once; return what that ran."""
+        self.database.ran.clear()
+        await self.claim()
+        return self.database.ran
+
+
+@pytest.fixture
+async def process() -> AsyncIterator[Process]:
+    process = Process(await prepare(PLAIN))
+    await process.queue.register(ANN, lease_seconds=60)
+    yield process
+    await process.database.aclose()
+
+
+async def test_a_lane_in_full_flow_is_not_looked_at_again(process: Process) -> None:
+    """While claims are filled from the one lane with work, each is one statement; a moment later it looks."""
+    for number in range(4):
+        await process.ask(f"job-{number}")
+    assert await process.ran() == ["look", "claim"]
+    assert await process.ran() == ["claim"]
+    process.clock.advance(RECENT)
+    assert await process.ran() == ["look", "claim"]
+
+
+async def test_a_ring_makes_the_next_claim_look(process: Process) -> None:
+    """What rings may be better than the lane in flow."""
+    for number in range(3):
+        await process.ask(f"job-{number}")
+    assert await process.ran() == ["look", "claim"]
+    process.doorbell.ring("work")
+    assert await process.ran() == ["look", "claim"]
+
+
+async def test_two_lanes_with_work_are_looked_at_each_time(process: Process) -> None:
+    """Where more than one lane has work, who goes first is looked at anew."""
+    await process.ask("low", Priority.LOW)
+    for number in range(2):
+        await process.ask(f"job-{number}")
+    assert await process.ran() == ["look", "claim"]
+    assert await process.ran() == ["look", "claim"]
+
+
+async def test_a_lane_that_ran_dry_is_looked_at_again(process: Process) -> None:
+    """A claim that the lane in flow cannot fill looks for more, and finds what another process keeps."""
+    await process.ask("job")
+    assert await process.ran() == ["look", "claim"]
+    elsewhere = Process(process.database.url)
+    await elsewhere.ask("low", Priority.LOW)
+    await elsewhere.database.aclose()
+    process.database.ran.clear()
+    assert [job.id for job in await process.claim()] == ["low"]
+    assert process.database.ran == ["claim", "look", "claim"]
+
+
+async def test_a_lost_lease_is_noticed_a_moment_later(process: Process) -> None:
+    """A worker whose lease was taken is refused as soon as its claims look again."""
+    for number in range(3):
+        await process.ask(f"job-{number}")
+    await process.claim()
+    await process.queue.retire(ANN)
+    process.clock.advance(RECENT)
+    with pytest.raises(LeaseLost):
+        await process.claim()
