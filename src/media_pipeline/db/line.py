@@ -60,7 +60,7 @@ class Line:
         session = await self.open()
         try:
             value = await _begin_and(work, session)
-            await session.rows("COMMIT", prepare=False)
+            await session.commit()
         except BaseException:
             await session.undo()
             raise
@@ -74,7 +74,7 @@ class Line:
 
 async def _begin_and(work: Callable[[Session], Awaitable[T]], session: Session) -> T:
     try:
-        await session.rows("BEGIN", prepare=False)
+        session.begin()
         return await work(session)
     except OutcomeUnknown as error:
         raise Conflict(f"Broken off before its commit: {error}") from error

@@ -42,6 +42,7 @@ _ALIVE: Final[Mapping[str, str | int]] = {
 PLANNING: Final = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off", "jit = off")
 """A plan is made once and kept: one made while a table was empty must not read the table when it is large."""
 
+_BEGIN: Final[tuple[str, Values]] = ("BEGIN", ())
 _QUICK: Final = ("synchronous_commit = off",)
 ANSWER_SECONDS: Final = 10.0
 """How long a server may take for a statement whose connection lives: one that stands still, or a proxy
@@ -80,12 +81,18 @@ def _decoded(name: bytes | None) -> str:
     return "" if name is None else name.decode()
 
 
+async def _rows_of(cursor: AsyncCursor[DictRow]) -> list[Row]:
+    result = cursor.pgresult
+    return cast("list[Row]", await cursor.fetchall()) if result and result.nfields else []
+
+
 class Session:
     """Statements over one connection; each is a transaction of its own until `begin`."""
 
     def __init__(self, conn: Connection, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._conn = conn
         self._answer_seconds = answer_seconds
+        self._begins = False
 
     @classmethod
     async def open(
@@ -116,14 +123,31 @@ class Session:
         self, text: str, values: Values = (), *, prepare: bool = True, long: bool = False
     ) -> list[Row]:
         """Run one statement and return its rows; a `long` one may take a day."""
+        if self._begins:
+            return (await self.burst([(text, values)]))[0]
         return await self._guarded(lambda: self._execute(text, values, prepare=prepare), long=long)
 
-    async def burst(self, statements: Sequence[tuple[str, Values]]) -> None:
-        """Send all `statements` at once, in their order, and then wait for their ends."""
-        await self._guarded(lambda: self._send_all(statements))
+    async def burst(self, statements: Sequence[tuple[str, Values]]) -> list[list[Row]]:
+        """Send all `statements` at once, in their order; return the rows of each when all are done."""
+        begun, self._begins = self._begins, False
+        if not begun:
+            return await self._guarded(lambda: self._send_all(statements))
+        return (await self._guarded(lambda: self._send_all([_BEGIN, *statements])))[1:]
+
+    def begin(self) -> None:
+        """Begin a transaction with what is sent next."""
+        self._begins = True
+
+    async def commit(self) -> None:
+        if not self._begins:
+            await self.rows("COMMIT")
+        self._begins = False
 
     async def undo(self) -> None:
         """Roll back, or hang up, which comes to the same."""
+        if self._begins:
+            self._begins = False
+            return
         try:
             await self.rows("ROLLBACK", prepare=False)
         except (psycopg.Error, DatabaseUnavailable, asyncio.CancelledError):
@@ -133,14 +157,12 @@ class Session:
         await self._conn.close()
 
     async def _execute(self, text: str, values: Values, *, prepare: bool) -> list[Row]:
-        cursor = await self._conn.execute(text, values, prepare=prepare)
-        result = cursor.pgresult
-        return cast("list[Row]", await cursor.fetchall()) if result and result.nfields else []
+        return await _rows_of(await self._conn.execute(text, values, prepare=prepare))
 
-    async def _send_all(self, statements: Sequence[tuple[str, Values]]) -> None:
+    async def _send_all(self, statements: Sequence[tuple[str, Values]]) -> list[list[Row]]:
         async with self._conn.pipeline():
-            for text, values in statements:
-                await self._conn.execute(text, values, prepare=True)
+            cursors = [await self._conn.execute(text, values, prepare=True) for text, values in statements]
+        return [await _rows_of(cursor) for cursor in cursors]
 
     async def _guarded(self, work: Callable[[], Awaitable[T]], *, long: bool = False) -> T:
         """Translate the driver's errors; hang up where nobody knows how the connection stands."""

@@ -3,8 +3,9 @@
 Guarantees: a claim that returns nothing found nothing that another had not taken; what a claim took
 and could not tell, because its answer was lost, is told by the next claim or given back by the next
 heartbeat. Claims look from a place on, just behind the newest job they took, so that they need not
-step over what was taken before; once a `SWEEP` they look from the beginning. Not guaranteed: that a job of a
-better lane, kept by another process whose ring is still on its way, goes before those of a lane in full flow.
+step over what was taken before; once a `SWEEP` they look from the beginning. Not guaranteed while
+claim after claim is filled from one lane, where a look is believed for `RECENT`: that a job of a better
+lane, kept by another process, goes first before its ring is heard, or that a lease is seen to have run out.
 """
 
 from __future__ import annotations

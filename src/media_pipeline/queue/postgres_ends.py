@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from media_pipeline.db.database import Effect
+from media_pipeline.db.database import DatabaseUnavailable, Effect
 from media_pipeline.db.group import Group
 from media_pipeline.db.postgres import Columns
 from media_pipeline.db.retry import OutcomeUnknown
-from media_pipeline.db.session import Session
+from media_pipeline.db.session import Session, Values
 from media_pipeline.queue.job import Fence, Job, JobState
 from media_pipeline.queue.leaving import Decide, Leaving
 from media_pipeline.queue.postgres_table import SQL, Owner, Table, by_fence, fence_columns, lease_lost
@@ -118,17 +118,34 @@ class Ends:
         }
         if not any(ask.effects for ask in asked):
             return by_fence(await self._table.write("finish", params))
-        return await self._table.db.transact(lambda session: self._finish_in(session, asked, params))
+        try:
+            return await self._table.db.transact(lambda session: self._finish_at_once(session, asked, params))
+        except DatabaseUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - somebody's effect, perhaps of a run that is not the newest
+            return await self._table.db.transact(lambda session: self._finish_newest(session, asked, params))
 
-    async def _finish_in(
+    async def _finish_at_once(
+        self, session: Session, asked: Sequence[_Finish], params: Columns
+    ) -> dict[Fence, JobRow]:
+        """Finish and run all effects in one go, which only holds when every fence does."""
+        effects = self._bind_effects(asked)
+        done, *_ = await session.burst([self._table.db.bind(SQL["finish"], params), *effects])
+        rows = by_fence(done)
+        if len(rows) < len(asked):
+            raise lease_lost()
+        return rows
+
+    async def _finish_newest(
         self, session: Session, asked: Sequence[_Finish], params: Columns
     ) -> dict[Fence, JobRow]:
         """Finish, and run the effects of those that were finished."""
-        db = self._table.db
-        rows = by_fence(await session.rows(*db.bind(SQL["finish"], params)))
-        effects = [effect for ask in asked if ask.fence in rows for effect in ask.effects]
-        await session.burst(db.bind_all(_by_statement(effects)))
+        rows = by_fence(await session.rows(*self._table.db.bind(SQL["finish"], params)))
+        await session.burst(self._bind_effects([ask for ask in asked if ask.fence in rows]))
         return rows
+
+    def _bind_effects(self, asked: Sequence[_Finish]) -> list[tuple[str, Values]]:
+        return self._table.db.bind_all(_by_statement([effect for ask in asked for effect in ask.effects]))
 
     async def _leave(self, asked: Sequence[_Leave]) -> Answers:
         leaves = {ask.fence: ask for ask in reversed(asked)}

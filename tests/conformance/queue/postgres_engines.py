@@ -84,6 +84,7 @@ class PostgresEngine(Harness):
             window=lambda _kind: self.window,
             backoff=self.backoff,
             skip_locked=self._variant.skip_locked,
+            clock=self.clock,
         )
 
     async def reopen(self) -> None:

@@ -7,8 +7,9 @@ import asyncio
 import msgspec
 import pytest
 
+from media_pipeline.ids import UserId
 from media_pipeline.queue.job import Attempt, JobState
-from media_pipeline.queue.queue import JobEnded, Outcome
+from media_pipeline.queue.queue import JobEnded, LeaseLost, Outcome
 
 from .engines import Engine
 from .people import ANN, BOB, BROKEN, REFUSED, Floor
@@ -59,6 +60,23 @@ async def test_a_refused_finish_has_no_effects(engine: Engine, floor: Floor) -> 
     with pytest.raises(Exception, match="owns this job"):
         await floor.queue.finish(job.fence, Outcome({}, [engine.note("late")]))
     assert await engine.notes() == []
+
+
+async def test_a_zombies_finish_hurts_no_neighbour(engine: Engine, floor: Floor) -> None:
+    """A finish that comes too late beside others is refused alone, also when its write is already there."""
+    stale = await floor.start()
+    await floor.queue.release(stale.fence)
+    newest = await floor.claim_one()
+    await floor.queue.finish(newest.fence, Outcome({}, [engine.note("picture")]))
+    others = [await floor.start(UserId(f"user-{n}")) for n in range(4)]
+    late = [Outcome({}, [engine.note("picture")]), *(Outcome({}, [engine.note(f"{n}")]) for n in range(4))]
+    ends = await asyncio.gather(
+        *(floor.queue.finish(job.fence, end) for job, end in zip([stale, *others], late, strict=True)),
+        return_exceptions=True,
+    )
+    assert [isinstance(end, LeaseLost) for end in ends] == [True, False, False, False, False]
+    assert [await floor.state(job) for job in [newest, *others]] == [JobState.SUCCEEDED] * 5
+    assert await engine.notes() == ["0", "1", "2", "3", "picture"]
 
 
 async def test_a_final_failure_ends_the_job(floor: Floor) -> None:
