@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
+
+import msgspec
 
 from media_pipeline.db.statements import Statement
 from media_pipeline.errors import MediaPipelineError
@@ -27,8 +28,7 @@ class DatabaseRefused(DatabaseUnavailable):
     """The server is there and does not let us in: a wrong name, password or database."""
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(msgspec.Struct, frozen=True):
     """A write that lands together with another one or not at all."""
 
     statement: Statement

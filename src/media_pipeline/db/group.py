@@ -35,11 +35,10 @@ class Group(Generic[Ask, Answer]):
 
     def join(self, ask: Ask) -> asyncio.Future[Answer]:
         """Take part in the next round."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((ask, future))
         if self._rounds is None:
-            self._rounds = loop.create_task(self._run_rounds())
+            self._rounds = asyncio.create_task(self._run_rounds())
+        future: asyncio.Future[Answer] = self._rounds.get_loop().create_future()
+        self._waiting.append((ask, future))
         return future
 
     async def aclose(self) -> None:

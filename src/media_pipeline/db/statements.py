@@ -16,7 +16,7 @@ _PARAM = re.compile(r"(?<![:\w]):([a-z_]+)")
 _HEADER = re.compile(r"^-- name: *([a-z_]+)( rows)? *$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Statement:
     """One named SQL statement; `sqlite` is what SQLite reads where servers' text is not for it.
 

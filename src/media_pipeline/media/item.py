@@ -19,6 +19,8 @@ MAX_WORDS: Final = 200
 MAX_WORD: Final = 64
 """Characters; what is longer is compared by its beginning."""
 _WORD: Final = re.compile(r"[^\W_]+")
+_BLANKED: Final = bytes(code if chr(code).isalnum() else ord(" ") for code in range(128)) + bytes(128)
+"""ASCII, a blank for whatever is in no word."""
 
 
 SHOWN_SIDE: Final = 512
@@ -81,8 +83,11 @@ def write_thumbhash(data: bytes) -> str:
 
 def fold_words(text: str) -> list[str]:
     """Split text into words as search compares them: no case, no accents, no punctuation, each once."""
-    bare = text if text.isascii() else _strip_accents(text)
-    return list(dict.fromkeys(word[:MAX_WORD] for word in _WORD.findall(bare.casefold())))
+    if text.isascii():
+        found = text.lower().encode().translate(_BLANKED).decode().split()  # half the time of the other way
+    else:
+        found = _WORD.findall(_strip_accents(text).casefold())
+    return list(dict.fromkeys([word[:MAX_WORD] for word in found]))
 
 
 def _strip_accents(text: str) -> str:

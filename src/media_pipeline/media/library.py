@@ -261,7 +261,7 @@ def _conditions(words: Sequence[str]) -> Params:
 
 
 def _spaced(words: Sequence[str]) -> str:
-    return "".join(f" {word}" for word in words)
+    return " ".join(["", *words])
 
 
 def _json(words: Sequence[str]) -> str:

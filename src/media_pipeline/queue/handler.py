@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final
+
+import msgspec
 
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.queue.job import Attempt, Failure, Job
@@ -29,8 +30,7 @@ Insist = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 """Makes a write again and again until the database takes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """One run of a job, as its handler sees it."""
 
     job: Job

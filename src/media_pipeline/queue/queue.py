@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
+import msgspec
+
 from media_pipeline.db.database import Effect
 from media_pipeline.errors import MediaPipelineError
 from media_pipeline.ids import JobId, UserId
@@ -67,8 +69,7 @@ class Enqueued:
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How a run succeeded: the result, and writes that land with it or not at all."""
 
     result: JsonObject
