@@ -21,8 +21,8 @@ from media_pipeline.queue.postgres_table import SQL, Owner, Table, by_fence, fen
 from media_pipeline.queue.records import JobRow, read_finished, read_job
 
 Answers = list[Job | Exception]
-WINDOW_SHARE: Final = 16
-"""A sixteenth of a window is a handful; with up to 31 places every one is given on at once."""
+WINDOW_SHARE: Final = 8
+"""An eighth of a window is a handful; with up to 15 places every one is given on at once."""
 
 
 class _Finish(NamedTuple):
