@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +20,8 @@ from media_pipeline.queue.records import JobRow
 
 SQL: Final[Mapping[str, Statement]] = load_statements("media_pipeline.queue", "sql/postgres.sql")
 _log = structlog.get_logger(__name__)
+STEP: Final = 32
+"""Jobs let into one window at a time: more than one handful, and no more than what is read in vain."""
 SKIP_LOCKED: Final = " FOR UPDATE SKIP LOCKED"
 Owner = tuple[str, str]
 """A kind and a user: whose window it is."""
@@ -47,32 +50,37 @@ class Table:
         wait for the other's commit, so those of one process take turns.
         """
         listed = sorted(set(owners))
-        if not listed:
-            return False
-        windows = [self.window(kind) for kind, _ in listed]
+        promoted = False
+        while listed:
+            try:
+                async with self._turn:
+                    let_in = await self._let_in(listed)
+            except DatabaseUnavailable as error:  # what made the room has happened; the next `tend` fills it
+                _log.warning("queue.not_promoted", owners=len(listed), error=str(error))
+                break
+            if let_in:
+                self.doorbell.ring("work")
+                promoted = True
+            listed = [owner for owner in listed if let_in[owner] >= STEP]
+        return promoted
+
+    async def _let_in(self, owners: Sequence[Owner]) -> Counter[Owner]:
+        """Let up to `STEP` jobs of each owner in; return how many came, or may have come."""
+        windows = [self.window(kind) for kind, _ in owners]
         params: Columns = {
-            "kinds": [kind for kind, _ in listed],
-            "user_ids": [user_id for _, user_id in listed],
+            "kinds": [kind for kind, _ in owners],
+            "user_ids": [user_id for _, user_id in owners],
             "windows": windows,
             "most": max(windows),
+            "step": STEP,
             "blocked": JobState.BLOCKED.value,
         }
         try:
-            async with self._turn:
-                promoted = await self._let_in(params)
-        except DatabaseUnavailable as error:  # what made the room has happened; the next `tend` fills it
-            _log.warning("queue.not_promoted", owners=len(listed), error=str(error))
-            return False
-        if promoted:
-            self.doorbell.ring("work")
-        return promoted
-
-    async def _let_in(self, params: Columns) -> bool:
-        try:
-            return bool(await self.write("promote", params))
+            rows = await self.write("promote", params)
         except OutcomeUnknown:
             await self.write("promote", params, repeatable=True)
-            return True
+            return Counter(dict.fromkeys(owners, STEP))
+        return Counter((row["kind"], row["user_id"]) for row in rows)
 
 
 def fence_columns(fences: Sequence[Fence]) -> dict[str, Sequence[str] | Sequence[int]]:

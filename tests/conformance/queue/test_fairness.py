@@ -139,6 +139,15 @@ async def test_a_wider_window_is_filled_by_tending(engine: Engine, floor: Floor)
     assert [dict(depth.states) for depth in await floor.queue.depth()] == [{"available": 4, "blocked": 2}]
 
 
+async def test_a_much_wider_window_is_filled_at_once(engine: Engine, floor: Floor) -> None:
+    """However much room there is, one round fills it, and no more than it."""
+    engine.window = 1
+    await asyncio.gather(*(floor.ask(ANN) for _ in range(80)), floor.ask(BOB), floor.ask(BOB))
+    engine.window = 70
+    await floor.queue.tend()
+    assert [dict(depth.states) for depth in await floor.queue.depth()] == [{"available": 72, "blocked": 10}]
+
+
 class Simulation:
     """Slots that run jobs of one length, in fake time: claim, wait, finish."""
 

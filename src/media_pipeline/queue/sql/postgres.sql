@@ -112,7 +112,8 @@ WITH RECURSIVE blocked AS (
 SELECT kind, user_id FROM blocked;
 
 -- name: promote
--- Let these users' oldest blocked jobs into the room that their windows have, which is counted once a user.
+-- Let these users' oldest blocked jobs, so many at most, into the room that their windows have, which is counted
+-- once a user.
 -- The LIMIT 1 keeps the planner from reading all blocked jobs to see who has any.
 WITH waiting AS MATERIALIZED (
   SELECT u.kind, u.user_id, u.room - (SELECT count(*) FROM (
@@ -124,13 +125,13 @@ let_in AS (
   SELECT next.id FROM waiting CROSS JOIN LATERAL (
     SELECT j.id, j.ord, row_number() OVER (ORDER BY j.lane, j.ord, j.id) AS place FROM jobs AS j
     WHERE j.state = 'blocked' AND j.kind = waiting.kind AND j.user_id = waiting.user_id
-    ORDER BY j.lane, j.ord, j.id LIMIT :most) AS next
+    ORDER BY j.lane, j.ord, j.id LIMIT :step) AS next
   WHERE waiting.room > 0 AND next.place <= waiting.room
   ORDER BY next.ord, next.id)
 UPDATE jobs AS j SET state = 'available', active_user = j.user_id, ord = :now + dealt.n - 1
 FROM unnest(ARRAY(SELECT let_in.id FROM let_in)) WITH ORDINALITY AS dealt(id, n)
 WHERE j.id = dealt.id AND j.state = :blocked
-RETURNING j.id;
+RETURNING j.kind, j.user_id;
 
 -- name: admit_due
 -- Let scheduled jobs whose time has come wait for room, in the order of that time.
