@@ -37,7 +37,8 @@ from media_pipeline.media.uploads import Uploads
 from media_pipeline.media.workshop.workshop import Workshop, WorkshopLimits
 from media_pipeline.metrics import Gauges
 from media_pipeline.providers import build_downloads, build_fleet, build_knocks, build_providers, build_signer
-from media_pipeline.queue.worker import Handler, Worker, WorkerSettings
+from media_pipeline.queue.handler import Handler
+from media_pipeline.queue.worker import Worker, WorkerSettings
 from media_pipeline.realtime.hub import Hub
 from media_pipeline.realtime.publisher import Publisher
 from media_pipeline.settings import Settings

@@ -17,8 +17,8 @@ from media_pipeline.generation.commitment import lost_result
 from media_pipeline.generation.manager import AttemptEnded, AttemptStarted, ResumePoint
 from media_pipeline.generation.provider import ErrorCode, ProviderError, Submitted, Submitting, Usage
 from media_pipeline.ids import JobId
+from media_pipeline.queue.handler import Run
 from media_pipeline.queue.job import Attempt, Job, JobState
-from media_pipeline.queue.worker import Run
 
 _log = structlog.get_logger(__name__)
 INTERRUPTED: Final = "interrupted"

@@ -36,9 +36,9 @@ from media_pipeline.generation.results import Results
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.media.workshop.workshop import Workshop
+from media_pipeline.queue.handler import Run
 from media_pipeline.queue.job import Failure, Job
 from media_pipeline.queue.queue import JobFailed, Outcome
-from media_pipeline.queue.worker import Run
 from media_pipeline.storage.store import Store
 
 TOO_LONG: Final = "The job took longer than it may; what its provider still does is of no use to it."

@@ -19,9 +19,9 @@ from media_pipeline.media.meter import count_bytes
 from media_pipeline.media.netguard import NetRules, parse_url
 from media_pipeline.media.pace import Paced, Publisher
 from media_pipeline.media.quota import Quota
+from media_pipeline.queue.handler import Run
 from media_pipeline.queue.job import NewJob
 from media_pipeline.queue.queue import Outcome
-from media_pipeline.queue.worker import Run
 from media_pipeline.storage.paths import safe_filename, upload_path
 
 KIND: Final = "import"

@@ -20,9 +20,9 @@ from media_pipeline.media.quota import Quota
 from media_pipeline.media.workshop.orders import Made, Operation, Step
 from media_pipeline.media.workshop.targets import refusal, target_format
 from media_pipeline.media.workshop.workshop import Workshop, WorkshopFailed
+from media_pipeline.queue.handler import Run
 from media_pipeline.queue.job import Job, NewJob
 from media_pipeline.queue.queue import Outcome
-from media_pipeline.queue.worker import Run
 from media_pipeline.realtime.events import ProcessProgress
 from media_pipeline.storage.paths import safe_filename, upload_path
 from media_pipeline.storage.store import Store

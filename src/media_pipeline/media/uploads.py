@@ -19,9 +19,9 @@ from media_pipeline.media.claimed import see_version
 from media_pipeline.media.ingest import Ingest
 from media_pipeline.media.intake import EmptyFile, FileTooLarge, Intake, TypeNotAllowed, WrongSize
 from media_pipeline.media.quota import Quota, QuotaExceeded
+from media_pipeline.queue.handler import Run
 from media_pipeline.queue.job import Job, JobState, NewJob
 from media_pipeline.queue.queue import JobNotFound, Outcome, Queue
-from media_pipeline.queue.worker import Run
 from media_pipeline.storage.paths import safe_filename, upload_path
 from media_pipeline.storage.store import ABSENT, MediaObject, PresignedUpload, Store
 

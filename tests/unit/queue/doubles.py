@@ -12,12 +12,14 @@ from media_pipeline.db.database import DatabaseUnavailable
 from media_pipeline.db.migrate import migrate
 from media_pipeline.db.sqlite import SqliteDatabase
 from media_pipeline.ids import JobId, UserId
+from media_pipeline.queue.announcer import Announcer
 from media_pipeline.queue.backoff import Backoff
 from media_pipeline.queue.doorbell import LocalDoorbell
+from media_pipeline.queue.handler import Handler, Run
 from media_pipeline.queue.job import Attempt, Fence, Job, NewJob, WorkerId
 from media_pipeline.queue.queue import Beat, Outcome
 from media_pipeline.queue.sqlite import SqliteQueue
-from media_pipeline.queue.worker import Announcer, Handler, Run, Worker, WorkerSettings
+from media_pipeline.queue.worker import Worker, WorkerSettings
 from tests.clocks import FakeClock
 
 ANN = UserId("ann")

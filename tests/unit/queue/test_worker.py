@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Mapping
 
 import pytest
 
+from media_pipeline.queue.handler import Run
 from media_pipeline.queue.job import Job, JobState, WorkerId
 from media_pipeline.queue.queue import Outcome
-from media_pipeline.queue.worker import Run, WorkerSettings
+from media_pipeline.queue.worker import WorkerSettings
 
 from .doubles import NEVER, Audience, Gate, Stage, do_nothing
 

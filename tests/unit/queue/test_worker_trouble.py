@@ -11,9 +11,10 @@ import pytest
 from media_pipeline.db.database import Effect
 from media_pipeline.db.statements import Statement
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.queue.handler import Run
 from media_pipeline.queue.job import Attempt, Failure, JobState
 from media_pipeline.queue.queue import JobFailed, Outcome
-from media_pipeline.queue.worker import Run, Worker, WorkerSettings
+from media_pipeline.queue.worker import Worker, WorkerSettings
 
 from .doubles import NEVER, Gate, Stage, do_nothing, raising
 
