@@ -111,23 +111,27 @@ class Claims:
         self._swept, self._seen = float("-inf"), None
 
     async def _claim(self, asked: Sequence[_Claim]) -> list[list[Job] | Exception]:
+        try:
+            return await self._fill(asked)
+        except BaseException:
+            self._take_back(asked)
+            raise
+
+    async def _fill(self, asked: Sequence[_Claim]) -> list[list[Job] | Exception]:
         async with self._turn:
             doubtful = [claim for claim in asked if claim.worker_id in self._doubtful]
             self._hand_out(doubtful, await self._find_lost(doubtful))
             alive = await self._take(asked)
-        try:
-            if any(claim.wants_more for claim in asked):
-                await self._ends.fill()
-            await self._keep_apart(asked)
-            return [
-                await self._readable(claim.taken)
-                if claim.worker_id in alive
-                else LeaseLost("This worker's lease ran out; what it took now would be given away at once.")
-                for claim in asked
-            ]
-        except BaseException:
-            self._take_back(asked)
-            raise
+        self._take_back([claim for claim in asked if claim.worker_id not in alive])
+        if any(claim.wants_more for claim in asked):
+            await self._ends.fill()
+        await self._keep_apart(asked)
+        return [
+            await self._readable(claim.taken)
+            if claim.worker_id in alive
+            else LeaseLost("This worker's lease ran out; what it took now would be given away at once.")
+            for claim in asked
+        ]
 
     async def _take(self, asked: Sequence[_Claim]) -> AbstractSet[WorkerId]:
         """Fill the claims; return which workers are alive."""

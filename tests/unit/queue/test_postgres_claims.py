@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 
 import pytest
 
 from media_pipeline.db.database import Row
 from media_pipeline.db.postgres import Columns, PostgresDatabase
+from media_pipeline.db.retry import OutcomeUnknown
 from media_pipeline.db.statements import Statement
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.queue.doorbell import LocalDoorbell
@@ -22,17 +23,21 @@ ANN = WorkerId("ann")
 
 
 class WatchedDatabase(PostgresDatabase):
-    """It notes the names of the statements that it runs."""
+    """It notes the names of the statements that it runs; of those at the places in `lost` the answer gets lost."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.ran: list[str] = []
+        self.lost: Container[int] = ()
 
     async def write(
         self, statement: Statement, params: Columns, *, repeatable: bool = False, quick: bool = False
     ) -> list[Row]:
         self.ran.append(statement.name)
-        return await super().write(statement, params, repeatable=repeatable, quick=quick)
+        rows = await super().write(statement, params, repeatable=repeatable, quick=quick)
+        if len(self.ran) in self.lost:
+            raise OutcomeUnknown("The database went away.")
+        return rows
 
 
 class Process:
@@ -50,8 +55,16 @@ class Process:
             NewJob(id=JobId(name), user_id=user, kind="image", payload={}, priority=priority)
         )
 
-    async def claim(self) -> list[Job]:
-        return await self.queue.claim(ANN, {"image": 1}, limit=1)
+    async def claim(self, *, slots: int = 1) -> list[Job]:
+        return await self.queue.claim(ANN, {"image": slots}, limit=slots)
+
+    async def lose(self, *answers: int, slots: int = 1) -> None:
+        """Claim while the answers of some of its statements get lost."""
+        self.database.ran.clear()
+        self.database.lost = answers
+        with pytest.raises(OutcomeUnknown):
+            await self.claim(slots=slots)
+        self.database.lost = ()
 
     async def ran(self) -> list[str]:
         """Claim once; return what that ran."""
@@ -117,3 +130,23 @@ async def test_a_lost_lease_is_noticed_a_moment_later(process: Process) -> None:
     process.clock.advance(RECENT)
     with pytest.raises(LeaseLost):
         await process.claim()
+
+
+async def test_what_an_outage_cut_off_is_told_by_the_next_claim(process: Process) -> None:
+    """A claim that took from one lane and broke off in the next told nobody; the next one tells of both."""
+    await process.ask("job")
+    await process.ask("low", Priority.LOW)
+    await process.lose(3, 4, slots=2)
+    assert process.database.ran == ["look", "claim", "claim", "held"]
+    assert sorted(job.id for job in await process.claim(slots=2)) == ["job", "low"]
+
+
+async def test_what_a_dead_worker_was_to_be_told_is_told_when_it_lives_again(process: Process) -> None:
+    """A run that was found for a worker without a lease waits for the worker to have one."""
+    await process.ask("job")
+    await process.lose(2, 3)
+    await process.queue.retire(ANN)
+    with pytest.raises(LeaseLost):
+        await process.claim()
+    await process.queue.register(ANN, lease_seconds=60)
+    assert [job.id for job in await process.claim()] == ["job"]
