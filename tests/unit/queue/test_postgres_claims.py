@@ -23,7 +23,7 @@ ANN = WorkerId("ann")
 
 
 class WatchedDatabase(PostgresDatabase):
-    """It notes the names of the statements that it runs; of those at the places in `lost` the answer gets lost."""
+    """It notes the names of the statements that it runs; of those at the places `lost`, answers get lost."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
