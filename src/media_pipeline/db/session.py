@@ -92,7 +92,7 @@ class Session:
     def __init__(self, conn: Connection, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._conn = conn
         self._answer_seconds = answer_seconds
-        self._begins = False
+        self._begin_is_due = False
 
     @classmethod
     async def open(
@@ -123,30 +123,30 @@ class Session:
         self, text: str, values: Values = (), *, prepare: bool = True, long: bool = False
     ) -> list[Row]:
         """Run one statement and return its rows; a `long` one may take a day."""
-        if self._begins:
+        if self._begin_is_due:
             return (await self.burst([(text, values)]))[0]
         return await self._guarded(lambda: self._execute(text, values, prepare=prepare), long=long)
 
     async def burst(self, statements: Sequence[tuple[str, Values]]) -> list[list[Row]]:
         """Send all `statements` at once, in their order; return the rows of each when all are done."""
-        begun, self._begins = self._begins, False
+        begun, self._begin_is_due = self._begin_is_due, False
         if not begun:
             return await self._guarded(lambda: self._send_all(statements))
         return (await self._guarded(lambda: self._send_all([_BEGIN, *statements])))[1:]
 
     def begin(self) -> None:
-        """Begin a transaction with what is sent next."""
-        self._begins = True
+        """Begin a transaction with what is sent next, which is prepared and takes no day."""
+        self._begin_is_due = True
 
     async def commit(self) -> None:
-        if not self._begins:
+        if not self._begin_is_due:
             await self.rows("COMMIT")
-        self._begins = False
+        self._begin_is_due = False
 
     async def undo(self) -> None:
         """Roll back, or hang up, which comes to the same."""
-        if self._begins:
-            self._begins = False
+        if self._begin_is_due:
+            self._begin_is_due = False
             return
         try:
             await self.rows("ROLLBACK", prepare=False)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -60,9 +59,13 @@ class _Claim:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Who is alive, and the lanes with work, best first, each with the place to look from, `until` when."""
+    """Who is alive, and of some kinds the lanes with work, best first, each with the place to look from.
 
-    alive: AbstractSet[WorkerId]
+    It is believed `until` then.
+    """
+
+    alive: frozenset[WorkerId]
+    kinds: frozenset[str]
     lanes: Mapping[Lane, int]
     until: float
 
@@ -133,16 +136,18 @@ class Claims:
             for claim in asked
         ]
 
-    async def _take(self, asked: Sequence[_Claim]) -> AbstractSet[WorkerId]:
+    async def _take(self, asked: Sequence[_Claim]) -> frozenset[WorkerId]:
         """Fill the claims; return which workers are alive."""
         for _ in range(_LOOKS):
-            look = self._recent_look(asked) or await self._look(asked)
+            recent = self._recent_look(asked)
+            look = recent or await self._look(asked)
             claims = [claim for claim in asked if claim.worker_id in look.alive]
             for lane, place in look.lanes.items():
                 await self._take_lane(claims, lane, place=place)
-            if len(look.lanes) == 1 and not any(claim.wants_more for claim in claims):
+            filled = not any(claim.wants_more for claim in claims)
+            if filled and len(look.lanes) == 1:
                 self._seen = look
-            if not look.lanes or any(claim.taken for claim in claims):
+            if filled or not look.lanes or (recent is None and any(claim.taken for claim in claims)):
                 break
         return look.alive
 
@@ -150,8 +155,11 @@ class Claims:
         """Return the last look where another would show the same: one lane with work, and no news."""
         seen, self._seen = self._seen, None
         news = self._bell.heard()
-        workers = {claim.worker_id for claim in asked}
-        if seen is None or news or self._clock.monotonic() >= seen.until or not workers <= seen.alive:
+        if seen is None or news or self._clock.monotonic() >= seen.until:
+            return None
+        if not seen.alive.issuperset(claim.worker_id for claim in asked):
+            return None
+        if not seen.kinds.issuperset(kind for claim in asked for kind in claim.free):
             return None
         return replace(seen, lanes={lane: self._place(lane) for lane in seen.lanes})
 
@@ -172,7 +180,8 @@ class Claims:
             self._swept = now
         alive = {WorkerId(row["worker_id"]) for row in rows if row["worker_id"] is not None}
         found = {(row["lane"], row["kind"]) for row in rows}
-        return _Look(alive, {lane: places[lane] for lane in lanes if lane in found}, now + RECENT)
+        with_work = {lane: places[lane] for lane in lanes if lane in found}
+        return _Look(frozenset(alive), frozenset(kinds), with_work, now + RECENT)
 
     def _place(self, lane: Lane) -> int:
         return self._places[lane] - SLACK_US

@@ -21,7 +21,8 @@ from media_pipeline.queue.records import JobRow
 SQL: Final[Mapping[str, Statement]] = load_statements("media_pipeline.queue", "sql/postgres.sql")
 _log = structlog.get_logger(__name__)
 STEP: Final = 32
-"""Jobs let into one window at a time: more than one handful, and no more than what is read in vain."""
+"""Jobs let into one window at a time, or a quarter of a wider one: more than is given on at a time, and few
+enough that not much is read for which there is no room."""
 SKIP_LOCKED: Final = " FOR UPDATE SKIP LOCKED"
 Owner = tuple[str, str]
 """A kind and a user: whose window it is."""
@@ -61,26 +62,29 @@ class Table:
             if let_in:
                 self.doorbell.ring("work")
                 promoted = True
-            listed = [owner for owner in listed if let_in[owner] >= STEP]
+            listed = [owner for owner in listed if let_in[owner] >= self._step(owner)]
         return promoted
 
     async def _let_in(self, owners: Sequence[Owner]) -> Counter[Owner]:
-        """Let up to `STEP` jobs of each owner in; return how many came, or may have come."""
+        """Let up to a step of each owner's jobs in; return how many came, or may have come."""
         windows = [self.window(kind) for kind, _ in owners]
         params: Columns = {
             "kinds": [kind for kind, _ in owners],
             "user_ids": [user_id for _, user_id in owners],
             "windows": windows,
             "most": max(windows),
-            "step": STEP,
+            "step": max(map(self._step, owners)),
             "blocked": JobState.BLOCKED.value,
         }
         try:
             rows = await self.write("promote", params)
         except OutcomeUnknown:
             await self.write("promote", params, repeatable=True)
-            return Counter(dict.fromkeys(owners, STEP))
+            return Counter({owner: self._step(owner) for owner in owners})
         return Counter((row["kind"], row["user_id"]) for row in rows)
+
+    def _step(self, owner: Owner) -> int:
+        return max(STEP, self.window(owner[0]) // 4)
 
 
 def fence_columns(fences: Sequence[Fence]) -> dict[str, Sequence[str] | Sequence[int]]:

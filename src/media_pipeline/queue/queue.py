@@ -162,7 +162,10 @@ class Queue(Protocol):
         ...
 
     async def finish(self, fence: Fence, outcome: Outcome) -> Job:
-        """End a running job with its result, together with the outcome's effects."""
+        """End a running job with its result, together with the outcome's effects.
+
+        The same once more raises `LeaseLost` or, where an answer was lost, returns the job as it ended.
+        """
         ...
 
     async def fail(self, fence: Fence, failure: Failure, *, retry_after: float | None = None) -> Job:

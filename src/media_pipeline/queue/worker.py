@@ -2,7 +2,7 @@
 
 Guarantees: never more than `concurrency` handlers at work, nor more of a kind than its limit; a job
 that its owner cancels is stopped; what a drain cannot finish in its grace is given back unspent. Claims
-and ends go on side by side: at most as many jobs as there are slots wait for their ends to be written.
+and ends go on side by side: jobs at work and jobs whose ends are being written are at most twice the slots.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Worker:
 
     @property
     def busy(self) -> int:
-        """How many jobs run now."""
+        """How many jobs are at work, or their ends being written."""
         return self._runs.busy
 
     async def run(self) -> None:

@@ -27,6 +27,7 @@ class Paper:
     states: frozenset[JobState]
     run_at: float | None = None
     fence: Fence | None = None
+    finished_by: Fence | None = None
     attempt: int = 0
     failures: int = 0
     crashes: list[float] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Container
 
 import pytest
@@ -49,10 +50,10 @@ class Process:
         self.doorbell = LocalDoorbell()
         self.queue = PostgresQueue(self.database, self.doorbell, clock=self.clock)
 
-    async def ask(self, name: str, priority: Priority = Priority.NORMAL) -> None:
+    async def ask(self, name: str, priority: Priority = Priority.NORMAL, *, kind: str = "image") -> None:
         user = UserId(f"user-of-{name}")
         await self.queue.enqueue(
-            NewJob(id=JobId(name), user_id=user, kind="image", payload={}, priority=priority)
+            NewJob(id=JobId(name), user_id=user, kind=kind, payload={}, priority=priority)
         )
 
     async def claim(self, *, slots: int = 1) -> list[Job]:
@@ -119,6 +120,31 @@ async def test_a_lane_that_ran_dry_is_looked_at_again(process: Process) -> None:
     process.database.ran.clear()
     assert [job.id for job in await process.claim()] == ["low"]
     assert process.database.ran == ["claim", "look", "claim"]
+
+
+async def test_a_look_says_nothing_of_kinds_it_did_not_ask_for(process: Process) -> None:
+    """A kind that has slots again is looked at, and goes first when its lane is better."""
+    for number in range(2):
+        await process.ask(f"low-{number}", Priority.LOW)
+    await process.ask("video", kind="video")
+    await process.claim()
+    claimed = await process.queue.claim(ANN, {"image": 1, "video": 1}, limit=1)
+    assert [job.id for job in claimed] == ["video"]
+
+
+async def test_a_claim_beside_another_in_flow_gets_what_there_is(process: Process) -> None:
+    """When the lane in flow fills one claim of a round and not the other, more is looked for."""
+    bob = WorkerId("bob")
+    await process.queue.register(bob, lease_seconds=60)
+    for number in range(2):
+        await process.ask(f"job-{number}")
+    await process.claim()
+    elsewhere = Process(process.database.url)
+    await elsewhere.ask("low", Priority.LOW)
+    await elsewhere.database.aclose()
+    process.database.ran.clear()
+    claims = [process.queue.claim(worker, {"image": 1}, limit=1) for worker in (ANN, bob)]
+    assert sorted(job.id for jobs in await asyncio.gather(*claims) for job in jobs) == ["job-1", "low"]
 
 
 async def test_a_lost_lease_is_noticed_a_moment_later(process: Process) -> None:
