@@ -108,6 +108,7 @@ class Claims:
     def forget(self, worker_id: WorkerId) -> None:
         """Forget a worker."""
         self._held.pop(worker_id, None)
+        self._doubtful.discard(worker_id)
 
     def look_back(self) -> None:
         """Look from the beginning next time: a job went back to an old place."""
