@@ -171,7 +171,9 @@ async def test_what_a_dead_worker_was_to_be_told_is_told_when_it_lives_again(pro
     """A run that was found for a worker without a lease waits for the worker to have one."""
     await process.ask("job")
     await process.lose(2, 3)
-    await process.queue.retire(ANN)
+    elsewhere = Process(process.database.url)
+    await elsewhere.queue.retire(ANN)
+    await elsewhere.database.aclose()
     with pytest.raises(LeaseLost):
         await process.claim()
     await process.queue.register(ANN, lease_seconds=60)
