@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Container
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -74,12 +75,18 @@ class Process:
         return self.database.ran
 
 
-@pytest.fixture
-async def process() -> AsyncIterator[Process]:
-    process = Process(await prepare(PLAIN))
-    await process.queue.register(ANN, lease_seconds=60)
+@asynccontextmanager
+async def process_on(url: str) -> AsyncIterator[Process]:
+    process = Process(url)
     yield process
     await process.database.aclose()
+
+
+@pytest.fixture
+async def process() -> AsyncIterator[Process]:
+    async with process_on(await prepare(PLAIN)) as process:
+        await process.queue.register(ANN, lease_seconds=60)
+        yield process
 
 
 async def test_a_lane_in_full_flow_is_not_looked_at_again(process: Process) -> None:
@@ -114,9 +121,8 @@ async def test_a_lane_that_ran_dry_is_looked_at_again(process: Process) -> None:
     """A claim that the lane in flow cannot fill looks for more, and finds what another process keeps."""
     await process.ask("job")
     assert await process.ran() == ["look", "claim"]
-    elsewhere = Process(process.database.url)
-    await elsewhere.ask("low", Priority.LOW)
-    await elsewhere.database.aclose()
+    async with process_on(process.database.url) as elsewhere:
+        await elsewhere.ask("low", Priority.LOW)
     process.database.ran.clear()
     assert [job.id for job in await process.claim()] == ["low"]
     assert process.database.ran == ["claim", "look", "claim"]
@@ -139,10 +145,8 @@ async def test_a_claim_beside_another_in_flow_gets_what_there_is(process: Proces
     for number in range(2):
         await process.ask(f"job-{number}")
     await process.claim()
-    elsewhere = Process(process.database.url)
-    await elsewhere.ask("low", Priority.LOW)
-    await elsewhere.database.aclose()
-    process.database.ran.clear()
+    async with process_on(process.database.url) as elsewhere:
+        await elsewhere.ask("low", Priority.LOW)
     claims = [process.queue.claim(worker, {"image": 1}, limit=1) for worker in (ANN, bob)]
     assert sorted(job.id for jobs in await asyncio.gather(*claims) for job in jobs) == ["job-1", "low"]
 
@@ -171,9 +175,8 @@ async def test_what_a_dead_worker_was_to_be_told_is_told_when_it_lives_again(pro
     """A run that was found for a worker without a lease waits for the worker to have one."""
     await process.ask("job")
     await process.lose(2, 3)
-    elsewhere = Process(process.database.url)
-    await elsewhere.queue.retire(ANN)
-    await elsewhere.database.aclose()
+    async with process_on(process.database.url) as elsewhere:
+        await elsewhere.queue.retire(ANN)
     with pytest.raises(LeaseLost):
         await process.claim()
     await process.queue.register(ANN, lease_seconds=60)
