@@ -3,10 +3,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { findLive } from '../scripts/examples.mjs';
-import { expect, png, test } from './fixtures.ts';
+import { expect, expectAccessible, png, test } from './fixtures.ts';
 
 /** What `make docs` has built, served below a path as a project's pages are. */
 const SITE = fileURLToPath(new URL('../../build/site', import.meta.url));
@@ -148,8 +147,7 @@ for (const { page: file, name } of examples) {
     expect(Object.keys(uses)).toContain(name);
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      expect(violations.map(({ id, nodes }) => [id, nodes[0]?.html])).toEqual([]);
+      await expectAccessible(page);
     }
     expect(strangers).toEqual([]);
   });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import AxeBuilder from '@axe-core/playwright';
 import { test as base, expect, type Page } from '@playwright/test';
 import { paintPng } from './picture.ts';
 import { Studio } from './studio.ts';
@@ -32,6 +33,16 @@ export const png = (name: string) => ({
   mimeType: 'image/png',
   buffer: paintPng({ hue: 30 }),
 });
+
+/** Nothing to complain of for axe, once no colour is on its way to another. */
+export async function expectAccessible(page: Page) {
+  await page.evaluate(async () => {
+    const slides = document.getAnimations().filter((one) => one instanceof CSSTransition);
+    await Promise.allSettled(slides.map(({ finished }) => finished));
+  });
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+}
 
 export interface MadeFile {
   name: string;

@@ -1,8 +1,7 @@
 import { cpus, loadavg } from 'node:os';
-import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { makeFilm } from './api.ts';
-import { expect, png, test, unique } from './fixtures.ts';
+import { expect, expectAccessible, png, test, unique } from './fixtures.ts';
 import { SCENES, states, tellJobs } from './states.ts';
 import { Studio } from './studio.ts';
 
@@ -79,8 +78,7 @@ test('with reduced motion nothing plays or slides by itself', async ({ page }) =
 /** Nothing to complain of for axe, and nothing that sticks out to the side. */
 async function expectSound(page: Page, name: string) {
   await look(page, name);
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+  await expectAccessible(page);
   const [wide, seen] = await page.evaluate(() => [
     document.documentElement.scrollWidth,
     document.documentElement.clientWidth,
