@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from media_pipeline.db.database import DatabaseUnavailable, Effect
 from media_pipeline.db.group import Group
@@ -21,8 +21,6 @@ from media_pipeline.queue.postgres_table import SQL, Owner, Table, by_fence, fen
 from media_pipeline.queue.records import JobRow, read_finished, read_job
 
 Answers = list[Job | Exception]
-WINDOW_SHARE: Final = 8
-"""An eighth of a window is a handful; with up to 15 places every one is given on at once."""
 
 
 class _Finish(NamedTuple):
@@ -85,7 +83,7 @@ class Ends:
         """
         owner = (job.kind, job.user_id)
         self._freed[owner] += 1
-        if self._freed[owner] >= self._table.window(job.kind) // WINDOW_SHARE:
+        if self._freed[owner] >= self._table.handful(job.kind):
             del self._freed[owner]
             await self._rooms.join(owner)
 

@@ -20,9 +20,11 @@ from media_pipeline.queue.records import JobRow
 
 SQL: Final[Mapping[str, Statement]] = load_statements("media_pipeline.queue", "sql/postgres.sql")
 _log = structlog.get_logger(__name__)
+WINDOW_SHARE: Final = 8
+"""An eighth of a window is a handful; with up to 15 places every one is given on at once."""
 STEP: Final = 32
-"""Jobs let into one window at a time, or a quarter of a wider one: more than is given on at a time, and few
-enough that not much is read for which there is no room."""
+"""Jobs let into one window at a time, or two handfuls of a wider one: more than is given on at a time, and
+few enough that not much is read for which there is no room."""
 SKIP_LOCKED: Final = " FOR UPDATE SKIP LOCKED"
 Owner = tuple[str, str]
 """A kind and a user: whose window it is."""
@@ -42,6 +44,10 @@ class Table:
 
     async def write(self, name: str, params: Columns, *, repeatable: bool = False) -> list[JobRow]:
         return list(await self.db.write(SQL[name], params, repeatable=repeatable))
+
+    def handful(self, kind: str) -> int:
+        """Return how many places of a window are given on at a time."""
+        return max(1, self.window(kind) // WINDOW_SHARE)
 
     async def promote(self, owners: Iterable[Owner]) -> bool:
         """Let blocked jobs of these owners into the room there is; tell whether any came in.
@@ -84,7 +90,7 @@ class Table:
         return Counter((row["kind"], row["user_id"]) for row in rows)
 
     def _step(self, owner: Owner) -> int:
-        return max(STEP, self.window(owner[0]) // 4)
+        return max(STEP, 2 * self.handful(owner[0]))
 
 
 def fence_columns(fences: Sequence[Fence]) -> dict[str, Sequence[str] | Sequence[int]]:
