@@ -16,7 +16,7 @@ from mmap import mmap
 from typing import Final
 from xml.sax.saxutils import escape, unescape
 
-_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER: Final = struct.Struct(">I4s")
 _CHECKSUM: Final = struct.Struct(">I")
 _XMP_KEY: Final = "XML:com.adobe.xmp"
@@ -105,15 +105,15 @@ def mark_png(data: bytes, *, text: Mapping[str, str], xmp: bytes) -> bytes:
     kept = [chunk for chunk in rest if chunk.key() not in replaced]
     added = [_text_chunk(key, value.encode()) for key, value in text.items()]
     chunks = [header, *added, _text_chunk(_XMP_KEY, xmp), *kept]
-    return _SIGNATURE + b"".join(chunk.packed() for chunk in chunks)
+    return PNG_SIGNATURE + b"".join(chunk.packed() for chunk in chunks)
 
 
 def read_chunks(data: bytes | mmap) -> Iterator[Chunk]:
     """Yield the chunks from IHDR to IEND; raises `Malformed`."""
-    beginning = _SIGNATURE + b"\0\0\0\rIHDR"
+    beginning = PNG_SIGNATURE + b"\0\0\0\rIHDR"
     if data[: len(beginning)] != beginning:
         raise Malformed("no PNG signature and header")
-    place = len(_SIGNATURE)
+    place = len(PNG_SIGNATURE)
     while True:
         chunk = _chunk_at(data, place)
         yield chunk

@@ -1,14 +1,21 @@
-"""What can be made of a picture: each frame is changed, and all are written anew without metadata."""
+"""What can be made of a picture: each frame is changed, and all are written anew without metadata.
+
+Who only wants its metadata gone gets the picture itself, where its format lets metadata be left out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final, assert_never
 
 from PIL import Image, ImageOps, ImageSequence
 
+from media_pipeline.media.marks import Malformed
+from media_pipeline.media.workshop.bare import BARE, ORIENTATION, TURNED, UPRIGHT
 from media_pipeline.media.workshop.orders import (
     Convert,
     Crop,
@@ -35,6 +42,10 @@ def edit_still(file: Path, folder: Path, content_type: str, operation: StillOper
         if isinstance(operation, Thumbnail):
             yield _thumbnail(picture, folder, operation.size)
             return
+        if isinstance(operation, Strip) and content_type in BARE:
+            with suppress(Malformed):  # a decoder may still make something of it
+                yield _bared(picture, file, folder / f"made.{target}", content_type)
+                return
         total = getattr(picture, "n_frames", 1) if target in _MOVING else 1
         if total * picture.width * picture.height > MAX_PIXELS:
             raise BadPicture(too_big("picture"))
@@ -52,6 +63,18 @@ def _thumbnail(picture: Image.Image, folder: Path, size: int) -> Made:
     picture.draft("RGB", (size, size))
     save_webp(shrunk(picture, size), folder / "made.webp")
     return Made(name="made.webp", content_type="image/webp")
+
+
+def _bared(picture: Image.Image, source: Path, file: Path, content_type: str) -> Made:
+    """Write the picture's own data as they are, without metadata; raises `Malformed`."""
+    held = picture.getexif().get(ORIENTATION)
+    with (
+        source.open("rb") as read,
+        mmap(read.fileno(), 0, access=ACCESS_READ) as data,
+        file.open("wb") as written,
+    ):
+        written.writelines(BARE[content_type](data, held if held in TURNED else UPRIGHT))
+    return Made(name=file.name, content_type=content_type)
 
 
 def _change(frame: Image.Image, operation: StillOperation) -> Image.Image:

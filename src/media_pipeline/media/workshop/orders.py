@@ -73,7 +73,10 @@ class Trim(_Operation, frozen=True, kw_only=True):
 
 
 class Strip(_Operation, frozen=True, kw_only=True):
-    """The same without metadata: no place, no camera, no names."""
+    """The same without metadata: no place, no camera, no names.
+
+    JPEG, PNG, WebP and films keep their data bit for bit; of other pictures each frame is encoded anew.
+    """
 
 
 Operation = Resize | Crop | Convert | Thumbnail | Poster | Transcode | Trim | Strip

@@ -15,6 +15,7 @@ from typing import Final
 
 from PIL import Image, ImageCms, ImageOps
 
+from media_pipeline.media.workshop.bare import ORIENTATION
 from media_pipeline.media.workshop.orders import LADDER, Examined, Small
 from media_pipeline.media.workshop.refusal import MAX_PIXELS, BadPicture, refusing, too_big
 from media_pipeline.media.workshop.thumbhash import thumbhash
@@ -60,7 +61,6 @@ def examine_still(file: Path, folder: Path, content_type: str) -> Examined:
     )
 
 
-ORIENTATION: Final = 0x0112
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap the sides."""
 
