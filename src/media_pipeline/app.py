@@ -108,7 +108,7 @@ def _routers(program: Program, tokens: Tokens) -> list[APIRouter]:
         media_routes(
             program.library, store, program.publisher, program.quota, program.allowance, program.rate
         ),
-        jobs_routes(queue, store, announcer, ends=program.withdrawals),
+        jobs_routes(queue, store, announcer, program.quota, ends=program.withdrawals),
         events_routes(program.hub, snapshot=partial(read_history, queue, announcer)),
         webhooks_routes(program.callbacks()),
         *_object_routes(program),

@@ -185,7 +185,7 @@ class Settings(BaseSettings):
     )
     media_grace_seconds: Seconds = Field(10, ge=0, description="how long a stop waits for running jobs")
     media_poll_seconds: Seconds = Field(1, gt=0, description="how often a worker looks without being woken")
-    media_job_seconds: Seconds = Field(1800, gt=0, description="how long a job may take from its first start")
+    media_job_seconds: Seconds = Field(1800, gt=0, description="how long a run of a job may take")
     media_ping_seconds: Seconds = Field(15, gt=0, description="how often an idle event stream is pinged")
     media_stall_seconds: Seconds = Field(20, gt=0, description="how long a stream's reader may take no byte")
     media_streams_per_user: int = Field(

@@ -8,7 +8,7 @@ import av
 import pytest
 from PIL import Image
 
-from tests.integration.program import Api, Frame, Running, Wire
+from tests.integration.program import Api, Frame, Running, Wire, read_problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -216,3 +216,12 @@ async def test_a_picture_of_the_library_may_be_named(service: Running, api: Api)
     answer = await api.ask("POST", "/generate/image", body)
     assert (answer.status_code, answer.json()["code"]) == (422, "unsupported")
     assert len((await api.get("/jobs"))["jobs"]) == 1
+
+
+async def test_only_a_picture_may_be_named(api: Api) -> None:
+    """A film is refused before anything is queued, with its name."""
+    (film,) = (await api.end(await api.generate("video", seconds=0.5))).data["result"]["items"]
+    body = {"prompt": "again", "images": [{"path": film["path"], "role": "reference"}]}
+    answer = await api.ask("POST", "/generate/image", body)
+    assert read_problem(answer) == (422, "invalid_request")
+    assert film["name"] in answer.json()["detail"]

@@ -97,6 +97,31 @@ async def test_uploads_stop_at_the_quota(tenant: Api) -> None:
     assert (await tenant.get("/media/usage"))["objects"] == 2
 
 
+REPEATABLE: dict[str, dict[str, object]] = {
+    "/generate/image": {"prompt": "a kite"},
+    "/media/process": {"operation": {"type": "resize", "width": 8}},
+    "/media/import": {"url": "https://example.invalid/a.png"},
+    "/media/upload/init": {"filename": "a.png", "contentType": "image/png", "size": 10},
+}
+
+
+@pytest.mark.parametrize("path", REPEATABLE)
+async def test_a_repeated_request_is_answered_whatever_changed(tenant: Api, path: str) -> None:
+    """A full library or a source that is gone refuses a new request, and no one whose key has an answer."""
+    source = (await tenant.upload(picture()))["objectPath"]
+    body = REPEATABLE[path] | ({"path": source} if path == "/media/process" else {})
+    key = {"Idempotency-Key": "k"}
+    first = await tenant.ask("POST", path, body, headers=key)
+    assert first.status_code in {200, 202}, first.text
+    await tenant.end(await tenant.generate(n=3))
+    assert (await tenant.ask("DELETE", f"/media/{source}")).status_code == 204
+    assert read_problem(await tenant.ask("POST", path, body))[0] in {403, 404}
+    again = await tenant.ask("POST", path, body, headers=key)
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    other = await tenant.ask("POST", "/generate/image", {"prompt": "another"}, headers=key)
+    assert read_problem(other) == (422, "idempotency_conflict")
+
+
 async def test_bytes_count_as_they_are(tenant: Api) -> None:
     """A file of unknown size is measured when it is there; one that does not fit is refused and removed."""
     data = picture(side=100)
@@ -116,3 +141,14 @@ async def test_a_full_library_generates_no_more(tenant: Api) -> None:
     await tenant.end(await tenant.generate(n=3))
     answer = await tenant.ask("POST", "/generate/image", {"prompt": "one more"})
     assert read_problem(answer) == (403, "quota_exceeded")
+
+
+async def test_a_retry_needs_room_like_any_job(tenant: Api) -> None:
+    """To do a job again is refused in a full library, but for the retry that was taken before."""
+    job_id, key = await tenant.generate(n=2), {"Idempotency-Key": "k"}
+    await tenant.end(job_id)
+    first = await tenant.ask("POST", f"/jobs/{job_id}/retry", headers=key)
+    await tenant.end(first.json()["jobId"])
+    assert read_problem(await tenant.ask("POST", f"/jobs/{job_id}/retry")) == (403, "quota_exceeded")
+    again = await tenant.ask("POST", f"/jobs/{job_id}/retry", headers=key)
+    assert (again.status_code, again.json()) == (202, first.json())

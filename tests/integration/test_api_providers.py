@@ -8,6 +8,8 @@ import json
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -402,6 +404,32 @@ async def test_a_job_past_its_deadline_is_stopped_at_its_provider() -> None:
         assert job["error"]["retryable"] is False
         assert (provider.stopped, provider.calls) == ([{"id": "42"}], 1)
         assert job["attempts"][0]["cancel"] == "requested"
+
+
+async def test_what_was_made_while_the_program_was_away_is_fetched(tmp_path: Path) -> None:
+    """A job that its provider took is fetched after any time away; only a run has an end."""
+    named: dict[str, Any] = {"storage_dir": tmp_path, "auth_jwt_secret": "s" * 40, "media_job_seconds": 60}
+    provider = Stoppable(scripts=[[*TAKEN, asyncio.Event()], GOOD])
+    async with (
+        running(providers=[provider], media_grace_seconds=0, **named) as service,
+        service.user("ann").events() as stream,
+    ):
+        job_id = await service.user("ann").generate()
+        await stream.until("generation_progress")
+    clock = LeapingClock()
+    clock.leap(3600)
+    async with running(providers=[provider], clock=clock, **named) as service:
+        assert (await service.user("ann").end(job_id)).name == "generation_complete"
+    assert (provider.calls, provider.stopped) == (2, [])
+
+
+async def test_a_result_that_nobody_asked_for_is_left() -> None:
+    """A workflow that makes more than one result loses none that was asked for."""
+    provider = Scripted(scripts=[[output(0), output(1), output(2)]])
+    async with running(providers=[provider]) as service:
+        api, job = await generated(service, n=2)
+        assert [item["path"][-5:] for item in job["result"]["items"]] == ["0.png", "1.png"]
+        assert await is_whole(service, api, job)
 
 
 async def test_a_retry_warns_of_a_second_charge() -> None:

@@ -97,6 +97,28 @@ async def test_any_other_call_is_refused(service: Running, server: Fake) -> None
         assert (fault, *read_problem(answer)) == (fault, 401, "webhook_refused")
 
 
+@pytest.mark.parametrize("stamp", ["9" * 5000, "-1", "1e9", "\N{SUPERSCRIPT TWO}"])
+async def test_a_time_that_is_none_is_refused(service: Running, server: Fake, stamp: str) -> None:
+    """Whatever stands where a time should, the answer is 401."""
+    body, headers = server.webhook(await begun(server), at=time.time())
+    headers[next(name for name in headers if name.endswith("timestamp"))] = stamp
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    answer = await service.http.post(f"/webhooks/{name_of(server)}", content=body, headers=raw)
+    assert read_problem(answer) == (401, "webhook_refused")
+
+
+async def test_a_call_that_cannot_be_checked_may_come_again(server: Fake) -> None:
+    """While a provider does not say how it signs, its calls are 503 and tell nobody's secrets."""
+    body, headers = server.webhook(await begun(server), at=time.time())
+    away = "http://127.0.0.1:9"
+    async with running(
+        replicate_api_token="r", replicate_base_url=away, fal_key="f", fal_base_url=away, fal_rest_url=away
+    ) as service:
+        answer = await service.http.post(f"/webhooks/{name_of(server)}", content=body, headers=headers)
+        assert read_problem(answer) == (503, "keys_unavailable")
+        assert answer.headers["retry-after"]
+
+
 async def test_a_provider_that_is_off_takes_no_calls() -> None:
     """A call for a provider that is not configured, or does not call back, is 404."""
     async with running() as service:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
+from media_pipeline.errors import MediaPipelineError
 from media_pipeline.generation.knocks import Knocks
+from media_pipeline.generation.provider import ProviderError
 
 REMEMBERED: Final = 10_000
 """So many calls are known again; their signatures are too old long before."""
@@ -36,6 +38,13 @@ class CallsBack(Protocol):
         ...
 
 
+class KeysUnavailable(MediaPipelineError):
+    """The provider's keys cannot be had now, so nobody knows whether a call is its own."""
+
+    code: ClassVar[str] = "keys_unavailable"
+    retryable: ClassVar[bool] = True
+
+
 class Callbacks:
     """The calls of one provider."""
 
@@ -46,8 +55,11 @@ class Callbacks:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def take(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Take a call: wake whoever follows its job, once."""
-        call = await self._read(headers, body)
+        """Take a call: wake whoever follows its job, once. `WebhookRefused` or `KeysUnavailable`."""
+        try:
+            call = await self._read(headers, body)
+        except ProviderError as error:
+            raise KeysUnavailable(f"{self.provider} does not say now how its calls are signed.") from error
         if call.id in self._seen:
             return
         self._seen[call.id] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -62,16 +63,26 @@ def _misfits(request: GenerationRequest, model: ModelInfo) -> Iterator[tuple[Err
         yield ErrorCode.INVALID_REQUEST, _seconds(model)
     if request.fps is not None and request.fps not in model.fps:
         yield ErrorCode.INVALID_REQUEST, _fps(model)
-    if roles := {image.role for image in request.images} - model.roles:
-        yield ErrorCode.UNSUPPORTED, f"{model.id} takes {_roles(model)}, not {', '.join(sorted(roles))}."
-    if missing := model.needs - {image.role for image in request.images}:
-        yield ErrorCode.UNSUPPORTED, f"{model.id} needs an image as {' and as '.join(sorted(missing))}."
-    if len(request.images) > model.images_max:
-        yield ErrorCode.INVALID_REQUEST, f"{model.id} takes at most {model.images_max} images."
+    yield from _image_misfits(Counter(image.role for image in request.images), model)
     if request.negative_prompt and not model.negative_prompt:
         yield ErrorCode.UNSUPPORTED, f"{model.id} takes no negativePrompt."
     if request.seed is not None and not model.seed:
         yield ErrorCode.UNSUPPORTED, f"{model.id} takes no seed."
+
+
+def _image_misfits(counts: Counter[str], model: ModelInfo) -> Iterator[tuple[ErrorCode, str]]:
+    """Tell what is wrong with the images that are given; only of references there may be several."""
+    if strange := counts.keys() - model.roles:
+        yield ErrorCode.UNSUPPORTED, f"{model.id} takes {_roles(model)}, not {', '.join(sorted(strange))}."
+    if missing := model.needs - counts.keys():
+        yield ErrorCode.UNSUPPORTED, f"{model.id} needs an image as {' and as '.join(sorted(missing))}."
+    for role, count in counts.items():
+        if count > 1 and role != "reference":
+            yield ErrorCode.INVALID_REQUEST, f"Give one image as {role}, not {count}."
+    if counts.keys() == {"mask"}:
+        yield ErrorCode.INVALID_REQUEST, "A mask needs an image that it lies over."
+    if counts.total() > model.images_max:
+        yield ErrorCode.INVALID_REQUEST, f"{model.id} takes at most {model.images_max} images."
 
 
 def _listed(request: GenerationRequest, model: ModelInfo) -> tuple[int, int]:

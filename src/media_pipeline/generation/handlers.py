@@ -37,7 +37,7 @@ from media_pipeline.ids import JobId, UserId
 from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.media.workshop.workshop import Workshop
 from media_pipeline.queue.handler import Run
-from media_pipeline.queue.job import Failure, Job
+from media_pipeline.queue.job import Failure
 from media_pipeline.queue.queue import JobFailed, Outcome
 from media_pipeline.storage.store import Store
 
@@ -55,8 +55,9 @@ class Logger(Protocol):
 class GenerationHandler:
     """Run generation jobs of one kind. Without a store, results pass through unpersisted.
 
-    A job that has not ended `deadline` seconds after its first start fails. Whatever ends a run here, what a
-    provider may still do for it is stopped by whoever tells the job's end (`withdrawals.py`).
+    A job whose run takes more than `deadline` seconds fails. The time in which nobody ran it does not count:
+    what a provider made while the program was away is fetched. Whatever ends a run here, what a provider may
+    still do for it is stopped by whoever tells the job's end (`withdrawals.py`).
     `signer` gives results content credentials of ours.
     """
 
@@ -87,7 +88,7 @@ class GenerationHandler:
         """Do one run of a job; `JobFailed` says why there is no result."""
         job = run.job
         request = read_request(job.payload, job_id=job.id, user_id=job.user_id, kind=self.kind)
-        attempts, limit = AttemptLog(run, clock=self._clock), asyncio.timeout(self._left(job))
+        attempts, limit = AttemptLog(run, clock=self._clock), asyncio.timeout(self._deadline)
         try:
             async with limit:
                 return await self._generate(request, attempts, run=job.attempt)
@@ -102,12 +103,6 @@ class GenerationHandler:
                 code=error.reason, message=str(error), retryable=error.reason in TRY_AGAIN and not error.final
             )
             raise JobFailed(failure, retry_after=error.retry_after) from error
-
-    def _left(self, job: Job) -> float | None:
-        """Return how many seconds the job has left, from its first start on."""
-        if self._deadline is None or job.started_at is None:
-            return self._deadline
-        return job.started_at + self._deadline - self._clock.now()
 
     async def _generate(self, request: GenerationRequest, attempts: AttemptLog, *, run: int) -> Outcome:
         keeper = await self._open_keeper(request, run)

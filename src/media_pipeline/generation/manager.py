@@ -218,10 +218,15 @@ class MediaGenerationManager:
     async def _fetched(
         self, offer: Offer, request: GenerationRequest, handle: Handle | None
     ) -> AsyncGenerator[ProviderEvent, None]:
-        """Pass on what the provider says; a result that is elsewhere comes with its bytes."""
+        """Pass on what the provider says; a result that is elsewhere comes with its bytes.
+
+        Of results beyond those that were asked for only the log hears.
+        """
         async with aclosing(_source(offer, request, handle)) as events:
             async for event in events:
-                if self._downloads is None or not isinstance(event, Output) or event.url is None:
+                if isinstance(event, Output) and event.index >= request.n:
+                    _log.warning("provider.output_left", provider=offer.provider.name, index=event.index)
+                elif self._downloads is None or not isinstance(event, Output) or event.url is None:
                     yield event
                 elif event.url.startswith("data:"):
                     yield read_data_url(event)

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.ids import UserId
 from media_pipeline.media.limits import Allowance, LimitReached
 from media_pipeline.media.present import named_objects, present_result
 from media_pipeline.media.quota import Quota
@@ -62,13 +63,15 @@ class JobAnnouncer:
     async def enqueue(self, new: NewJob) -> Enqueued:
         """Keep a job and tell that it stands in the queue; a repeated request is answered, not told again.
 
+        Ask `find_repeated` before anything that may refuse a request for what has changed since.
+
         Raises `LimitReached` when its user may have no more jobs now; what was promised to one that is not
         kept is taken back.
         """
-        await self._admit(new)
         try:
+            await self._admit(new)
             enqueued = await self._queue.enqueue(new)
-        except IdempotencyConflict:
+        except (IdempotencyConflict, LimitReached):
             await self._take_back(new)
             raise
         if enqueued.created:
@@ -77,13 +80,19 @@ class JobAnnouncer:
             await self._take_back(new)
         return enqueued
 
+    async def find_repeated(
+        self, user_id: UserId, idempotency_key: str | None, request_hash: str | None
+    ) -> Job | None:
+        """Return the job that this request made before; `IdempotencyConflict` if another used its key."""
+        if idempotency_key is None:
+            return None
+        return await self._queue.find(user_id, idempotency_key, request_hash)
+
     async def _admit(self, new: NewJob) -> None:
         try:
             await self._allowance.promise(new)
         except LimitReached:
-            key = new.idempotency_key
-            if key is None or await self._queue.find(new.user_id, key) is None:
-                await self._take_back(new)
+            if await self.find_repeated(new.user_id, new.idempotency_key, new.request_hash) is None:
                 raise
 
     async def _take_back(self, new: NewJob) -> None:

@@ -39,12 +39,13 @@ def settled_expense(job: Job) -> Expense:
     made = len(items) if isinstance(items, list) else 0
     if isinstance(told, int | float):
         return Expense(made, round(told * 1e6))
-    paid = job.state is JobState.SUCCEEDED or any(map(_may_be_paid, job.attempts))
-    return Expense(made, None if paid else 0)
+    paid = job.state is JobState.SUCCEEDED or any(attempt.final for attempt in job.attempts)
+    return Expense(made, None if paid or any(map(_may_be_paid, job.attempts[-1:])) else 0)
 
 
-def _may_be_paid(attempt: Attempt) -> bool:
-    """Tell whether a provider may charge for it: taken, and neither surely failed nor stopped."""
-    if attempt.final:
-        return True
-    return attempt.submitting and attempt.code in _LEFT_OPEN and attempt.cancel != "cancelled"
+def _may_be_paid(last: Attempt) -> bool:
+    """Tell whether a provider may charge for it: taken, and neither surely failed nor stopped.
+
+    Only of the last one: what an earlier run left open, it went on with.
+    """
+    return last.submitting and last.code in _LEFT_OPEN and last.cancel != "cancelled"

@@ -64,6 +64,9 @@ class Imports:
     ) -> JobId:
         """Enqueue the import of `url`; raises `QuotaExceeded` or `UrlRefused`."""
         parsed = parse_url(url, self._rules)
+        known = await self._announcer.find_repeated(user_id, idempotency_key, request_hash)
+        if known is not None:
+            return known.id
         await self._quota.check_room(user_id)
         name = safe_filename(filename or unquote(parsed.path).rpartition("/")[2])
         enqueued = await self._announcer.enqueue(

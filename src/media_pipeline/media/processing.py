@@ -71,6 +71,9 @@ class Processing:
         request_hash: str | None = None,
     ) -> JobId:
         """Enqueue `operation` on the item at `path`; `MediaNotFound`, `OperationRefused`, `QuotaExceeded`."""
+        known = await self._announcer.find_repeated(user_id, idempotency_key, request_hash)
+        if known is not None:
+            return known.id
         await self._quota.check_room(user_id)
         await self._choose(user_id, path, operation)
         enqueued = await self._announcer.enqueue(

@@ -94,6 +94,9 @@ class Uploads:
         kept, so another one is begun for pages of `origin`.
         """
         self._intake.check_declared(content_type, size)
+        known = await self._announcer.find_repeated(user_id, idempotency_key, request_hash)
+        if known is not None:
+            return await self._permit(known, origin)
         job_id = JobId(str(uuid.uuid4()))
         path = upload_path(user_id, job_id, filename)
         # before anything is kept, for a file may be refused here

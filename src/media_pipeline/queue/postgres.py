@@ -66,8 +66,8 @@ class PostgresQueue:
     async def get(self, job_id: JobId) -> Job:
         return read_job(await self._get(job_id))
 
-    async def find(self, user_id: UserId, idempotency_key: str) -> Job | None:
-        return await self._intake.find(user_id, idempotency_key)
+    async def find(self, user_id: UserId, idempotency_key: str, request_hash: str | None) -> Job | None:
+        return await self._intake.find(user_id, idempotency_key, request_hash)
 
     async def list_jobs(
         self, user_id: UserId, *, after: tuple[float, JobId] | None = None, limit: int = 50

@@ -13,7 +13,7 @@ from media_pipeline.ids import UserId
 from media_pipeline.queue.job import Job, JobState, NewJob
 from media_pipeline.queue.postgres_table import Table
 from media_pipeline.queue.queue import Enqueued, IdempotencyConflict
-from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, read_job, read_new
+from media_pipeline.queue.records import KEY_LIFE_US, JobRow, check_repeated, encode, read_job, read_new
 
 
 class Intake:
@@ -26,10 +26,13 @@ class Intake:
     def enqueue(self, new: NewJob) -> Awaitable[Enqueued]:
         return self._group.join(new)
 
-    async def find(self, user_id: UserId, key: str) -> Job | None:
+    async def find(self, user_id: UserId, key: str, request_hash: str | None) -> Job | None:
         params: Columns = {"ids": [], "user_ids": [user_id], "keys": [key]}
-        rows = await self._table.read("known", params)
-        return next((read_job(row) for row in rows if not _is_over(row)), None)
+        for row in await self._table.read("known", params):
+            if not _is_over(row):
+                check_repeated(row, request_hash)
+                return read_job(row)
+        return None
 
     async def _take_in(self, asked: Sequence[NewJob]) -> list[Enqueued | Exception]:
         answers: dict[int, Enqueued | Exception] = {}
@@ -126,6 +129,8 @@ def _answer(
     row = _match(new, known)
     if row is None:
         return None
-    if row["id"] != new.id and row["request_hash"] != new.request_hash:
-        return IdempotencyConflict("This Idempotency-Key was used for another request; use a new one.")
+    try:
+        check_repeated(row, new.request_hash)
+    except IdempotencyConflict as conflict:
+        return conflict
     return Enqueued(read_job(row), created=row["id"] == new.id)

@@ -115,8 +115,8 @@ class Queue(Protocol):
         """Return a job, or raise `JobNotFound`."""
         ...
 
-    async def find(self, user_id: UserId, idempotency_key: str) -> Job | None:
-        """Return the job that a key stands for, if it does."""
+    async def find(self, user_id: UserId, idempotency_key: str, request_hash: str | None) -> Job | None:
+        """Return the job that a request made before; `IdempotencyConflict` if another made it."""
         ...
 
     async def list_jobs(

@@ -9,6 +9,7 @@ import msgspec
 
 from media_pipeline.jsonvalue import JsonObject
 from media_pipeline.queue.job import Attempt, Failure, Job, JobState, NewJob, Priority
+from media_pipeline.queue.queue import IdempotencyConflict
 
 T = TypeVar("T")
 JobRow = Mapping[str, Any]
@@ -82,6 +83,12 @@ def read_new(new: NewJob, row: JobRow) -> Job:
         retry_of=new.retry_of,
         trace=new.trace,
     )
+
+
+def check_repeated(row: JobRow, request_hash: str | None) -> None:
+    """Raise `IdempotencyConflict` when a key's job was made by another request."""
+    if row["request_hash"] != request_hash:
+        raise IdempotencyConflict("This Idempotency-Key was used for another request; use a new one.")
 
 
 def decode_crashes(row: JobRow) -> list[int]:

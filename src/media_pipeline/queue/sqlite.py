@@ -15,7 +15,7 @@ from media_pipeline.queue import leaving
 from media_pipeline.queue.backoff import Backoff
 from media_pipeline.queue.job import Attempt, Failure, Fence, Job, JobState, NewJob, WorkerId
 from media_pipeline.queue.queue import Beat, Depth, Doorbell, Enqueued, Outcome, Page
-from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, read_job, seconds
+from media_pipeline.queue.records import KEY_LIFE_US, JobRow, check_repeated, encode, read_job, seconds
 from media_pipeline.queue.rescuer import tell_rescues
 from media_pipeline.queue.sqlite_moves import BATCH, SQL, Moves, get_job
 
@@ -55,11 +55,12 @@ class SqliteQueue:
     async def get(self, job_id: JobId) -> Job:
         return await self._db.read(lambda conn: get_job(conn, job_id))
 
-    async def find(self, user_id: UserId, idempotency_key: str) -> Job | None:
-        rows = await self._read("find_key", {"user_id": user_id, "idempotency_key": idempotency_key})
-        return next(
-            (read_job(row) for row in rows if row["created_at"] > self._after(-KEY_LIFE_US / 1e6)), None
-        )
+    async def find(self, user_id: UserId, idempotency_key: str, request_hash: str | None) -> Job | None:
+        for row in await self._read("find_key", {"user_id": user_id, "idempotency_key": idempotency_key}):
+            if row["created_at"] > self._after(-KEY_LIFE_US / 1e6):
+                check_repeated(row, request_hash)
+                return read_job(row)
+        return None
 
     async def list_jobs(
         self, user_id: UserId, *, after: tuple[float, JobId] | None = None, limit: int = 50

@@ -27,12 +27,11 @@ from media_pipeline.queue.leaving import (
 from media_pipeline.queue.queue import (
     Beat,
     Enqueued,
-    IdempotencyConflict,
     JobEnded,
     JobNotFound,
     LeaseLost,
 )
-from media_pipeline.queue.records import KEY_LIFE_US, JobRow, encode, read_claimed, read_job
+from media_pipeline.queue.records import KEY_LIFE_US, JobRow, check_repeated, encode, read_claimed, read_job
 
 BATCH: Final = 500
 SQL: Final[Mapping[str, str]] = {
@@ -209,6 +208,5 @@ def _find_by_key(conn: Connection, new: NewJob, now: int) -> Job | None:
     if row["created_at"] <= now - KEY_LIFE_US:
         conn.execute(SQL["forget_key"], {"id": row["id"]})
         return None
-    if row["request_hash"] != new.request_hash:
-        raise IdempotencyConflict("This Idempotency-Key was used for another request; use a new one.")
+    check_repeated(row, new.request_hash)
     return read_job(row)

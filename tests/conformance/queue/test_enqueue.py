@@ -82,14 +82,16 @@ async def test_a_key_for_another_request_conflicts(floor: Floor) -> None:
 
 async def test_a_key_is_found_while_it_stands_for_a_job(floor: Floor) -> None:
     """A key leads its user, and nobody else, to its job for 24 hours, without making anything."""
-    assert await floor.queue.find(ANN, "k") is None
+    assert await floor.queue.find(ANN, "k", "same") is None
     job = await floor.ask(key="k")
-    found = await floor.queue.find(ANN, "k")
+    found = await floor.queue.find(ANN, "k", "same")
     assert found is not None
     assert found.id == job.id
-    assert await floor.queue.find(BOB, "k") is None
+    assert await floor.queue.find(BOB, "k", "same") is None
+    with pytest.raises(IdempotencyConflict):
+        await floor.queue.find(ANN, "k", "another")
     floor.engine.advance(DAY + 1)
-    assert await floor.queue.find(ANN, "k") is None
+    assert await floor.queue.find(ANN, "k", "same") is None
 
 
 async def test_users_do_not_share_keys(floor: Floor) -> None:

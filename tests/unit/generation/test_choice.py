@@ -10,7 +10,14 @@ import pytest
 
 from media_pipeline.generation.fitting import check, resolve_size
 from media_pipeline.generation.manager import MediaGenerationManager
-from media_pipeline.generation.provider import ErrorCode, InputMedia, ModelInfo, ProgressKind, ProviderError
+from media_pipeline.generation.provider import (
+    ErrorCode,
+    InputMedia,
+    ModelInfo,
+    ProgressKind,
+    ProviderError,
+    Role,
+)
 from media_pipeline.generation.providers.procedural.provider import LOOP, SCENE
 
 from .scripted import MODEL, NotingClock, Scripted, asked
@@ -19,6 +26,9 @@ FILM = ModelInfo(
     id="film", kind="video", label="F", progress=ProgressKind.PERCENT, fps=(24, 30), seconds_max=8
 )
 PHOTO = replace(MODEL, id="photo", roles=frozenset({"reference"}), seed=True, n_max=4)
+
+
+EDIT = replace(MODEL, id="edit", roles=frozenset({"reference", "init", "mask"}), images_max=3)
 
 
 def manager() -> MediaGenerationManager:
@@ -181,3 +191,25 @@ def test_a_limit_says_what_is_allowed(limits: dict[str, Any], shape: dict[str, A
     model = ModelInfo(id="m", kind="image", label="M", progress=ProgressKind.STATUS, **limits)
     with pytest.raises(ProviderError, match=said):
         check(asked(**shape), model)
+
+
+@pytest.mark.parametrize(
+    ("roles", "words"),
+    [
+        (("init", "mask", "reference"), None),
+        (("reference", "reference"), None),
+        (("init", "init"), "Give one image as init, not 2."),
+        (("init", "mask", "mask"), "Give one image as mask, not 2."),
+        (("mask",), "A mask needs an image that it lies over."),
+        (("reference", "reference", "reference", "init"), "edit takes at most 3 images."),
+    ],
+)
+def test_images_fit_each_other(roles: tuple[Role, ...], words: str | None) -> None:
+    """Of references there may be several; no image is left out in silence."""
+    request = asked(images=tuple(InputMedia(role=role, path="p", content_type="image/png") for role in roles))
+    if words is None:
+        check(request, EDIT)
+        return
+    with pytest.raises(ProviderError) as error:
+        check(request, EDIT)
+    assert (error.value.reason, str(error.value).endswith(words)) == (ErrorCode.INVALID_REQUEST, True)

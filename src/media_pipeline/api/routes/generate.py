@@ -12,7 +12,7 @@ from media_pipeline.api.answers import JobRef, ModelPrice, ModelView, ProviderLi
 from media_pipeline.api.auth import Maker, Reader
 from media_pipeline.api.bodies import GenerateImage, GenerateVideo
 from media_pipeline.api.idempotency import IdempotencyKey, hash_request
-from media_pipeline.api.problems import documented
+from media_pipeline.api.problems import Problem, documented
 from media_pipeline.generation.handlers import read_request
 from media_pipeline.generation.manager import MediaGenerationManager, Offer
 from media_pipeline.generation.provider import MediaKind
@@ -74,6 +74,12 @@ class _Beginner:
     async def __call__(
         self, kind: MediaKind, body: GenerateImage | GenerateVideo, user_id: UserId, key: str | None
     ) -> JobId:
+        request_hash = hash_request(
+            kind, [body.model_dump(exclude_none=True, exclude={"priority"}), body.priority]
+        )
+        known = await self._announcer.find_repeated(user_id, key, request_hash)
+        if known is not None:
+            return known.id
         await self._quota.check_room(user_id)
         payload = await self._payload(body, user_id)
         job_id = JobId(str(uuid.uuid4()))
@@ -86,7 +92,7 @@ class _Beginner:
                 payload=payload,
                 priority=_PRIORITIES[body.priority],
                 idempotency_key=key,
-                request_hash=hash_request(kind, [payload, body.priority]),
+                request_hash=request_hash,
             )
         )
         return enqueued.job.id
@@ -94,15 +100,18 @@ class _Beginner:
     async def _payload(self, body: GenerateImage | GenerateVideo, user_id: UserId) -> JsonObject:
         payload: dict[str, Json] = body.model_dump(exclude_none=True, exclude={"images", "priority"})
         if body.images:
+            types = [await self._picture_type(user_id, image.path) for image in body.images]
             payload["images"] = [
-                {
-                    "role": image.role,
-                    "path": image.path,
-                    "content_type": (await self._library.get(user_id, image.path)).content_type,
-                }
-                for image in body.images
+                {"role": image.role, "path": image.path, "content_type": content_type}
+                for image, content_type in zip(body.images, types, strict=True)
             ]
         return payload
+
+    async def _picture_type(self, user_id: UserId, path: str) -> str:
+        item = await self._library.get(user_id, path)
+        if item.kind != "image":
+            raise Problem(422, "invalid_request", f"{item.name} is no picture; images takes pictures alone.")
+        return item.content_type
 
 
 def _view(offer: Offer) -> ModelView:

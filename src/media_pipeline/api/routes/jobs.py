@@ -21,6 +21,7 @@ from media_pipeline.generation.attempts import charged_by
 from media_pipeline.ids import JobId, UserId
 from media_pipeline.media.announcer import JobAnnouncer
 from media_pipeline.media.present import iso, present_result
+from media_pipeline.media.quota import Quota
 from media_pipeline.queue.announcer import Announcer, announce_end
 from media_pipeline.queue.job import Job, JobState, NewJob
 from media_pipeline.queue.queue import JobNotFound, Queue
@@ -58,7 +59,9 @@ class JobPlace(NamedTuple):
     job_id: JobId
 
 
-def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer, *, ends: Announcer) -> APIRouter:
+def jobs_routes(
+    queue: Queue, store: Store, announcer: JobAnnouncer, quota: Quota, *, ends: Announcer
+) -> APIRouter:
     """Build the routes that show and steer jobs; `ends` hears of those that end here."""
     router = APIRouter(tags=["jobs"])
 
@@ -94,7 +97,7 @@ def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer, *, ends: An
     @router.post(
         "/jobs/{job_id}/retry",
         status_code=202,
-        responses=documented(401, 404, 409, 422),
+        responses=documented(401, 403, 404, 409, 422),
         summary="Do an ended job again, as a new one",
     )
     async def retry_job(
@@ -111,8 +114,12 @@ def jobs_routes(queue: Queue, store: Store, announcer: JobAnnouncer, *, ends: An
         require(caller.scopes, scope_of(first.kind))
         if not accept_charge:
             _warn_of_charge(first)
-        enqueued = await announcer.enqueue(_again(first, key))
-        return accepted(enqueued.job.id, response)
+        again = _again(first, key)
+        known = await announcer.find_repeated(again.user_id, key, again.request_hash)
+        if known is not None:
+            return accepted(known.id, response)
+        await quota.check_room(again.user_id)
+        return accepted((await announcer.enqueue(again)).job.id, response)
 
     return router
 
