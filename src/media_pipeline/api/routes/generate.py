@@ -110,7 +110,7 @@ class _Beginner:
     async def _picture_type(self, user_id: UserId, path: str) -> str:
         item = await self._library.get(user_id, path)
         if item.kind != "image":
-            raise Problem(422, "invalid_request", f"{item.name} is no picture; images takes pictures alone.")
+            raise Problem(422, "invalid_request", f"{item.name} is no picture; images takes nothing else.")
         return item.content_type
 
 
