@@ -39,8 +39,9 @@ def settled_expense(job: Job) -> Expense:
     made = len(items) if isinstance(items, list) else 0
     if isinstance(told, int | float):
         return Expense(made, round(told * 1e6))
-    paid = job.state is JobState.SUCCEEDED or any(attempt.final for attempt in job.attempts)
-    return Expense(made, None if paid or any(map(_may_be_paid, job.attempts[-1:])) else 0)
+    known = job.state is JobState.SUCCEEDED or any(attempt.final for attempt in job.attempts)
+    paid = known or any(map(_may_be_paid, job.attempts[-1:]))
+    return Expense(made, None if paid else 0)
 
 
 def _may_be_paid(last: Attempt) -> bool:

@@ -100,10 +100,13 @@ class _Beginner:
     async def _payload(self, body: GenerateImage | GenerateVideo, user_id: UserId) -> JsonObject:
         payload: dict[str, Json] = body.model_dump(exclude_none=True, exclude={"images", "priority"})
         if body.images:
-            types = [await self._picture_type(user_id, image.path) for image in body.images]
             payload["images"] = [
-                {"role": image.role, "path": image.path, "content_type": content_type}
-                for image, content_type in zip(body.images, types, strict=True)
+                {
+                    "role": image.role,
+                    "path": image.path,
+                    "content_type": await self._picture_type(user_id, image.path),
+                }
+                for image in body.images
             ]
         return payload
 
